@@ -1,0 +1,1 @@
+"""Tiercel: the library that the four services share. It knows no service."""

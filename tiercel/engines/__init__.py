@@ -1,0 +1,1 @@
+"""Engines: ways to run a language model. Each is loaded lazily, by name, through `load`."""

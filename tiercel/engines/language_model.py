@@ -1,0 +1,67 @@
+"""What a language model is to the rest of Tiercel: extend by tokens, truncate, describe itself.
+
+It knows token ids only: nothing about text, sampling or sessions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.types import ModelDescription
+
+Logits = NDArray[np.float32]  # shape [positions, vocab_size]
+
+
+class Cache(Protocol):
+    """The model's memory of one sequence."""
+
+    @property
+    def length(self) -> int:
+        """Number of tokens that the cache holds."""
+        ...
+
+    def truncate(self, length: int) -> None:
+        """Forget every token from position `length` on; `length` is at most the present one."""
+        ...
+
+    def close(self) -> None:
+        """Give the memory back; a closed cache may not be used again."""
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One sequence's part of a forward pass: append `tokens`, return the last `num_logits` rows."""
+
+    cache: Cache
+    tokens: Sequence[int]
+    num_logits: int
+
+
+class LanguageModel(Protocol):
+    """A causal language model with caches that can be rolled back. Not thread-safe."""
+
+    @property
+    def description(self) -> ModelDescription:
+        """What this model is."""
+        ...
+
+    def open(self) -> Cache:
+        """Return a new, empty cache."""
+        ...
+
+    def extend(self, steps: Sequence[Step]) -> list[Logits]:
+        """Append each step's tokens to its cache; return [num_logits, vocab_size] for each.
+
+        Row i of a step's result predicts the token after `tokens[-num_logits + i]`. Raises
+        InvalidRequest for an id outside the vocabulary or a sequence over `max_length`, before
+        any cache of the call is touched.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back everything that the model holds."""
+        ...

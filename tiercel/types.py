@@ -1,0 +1,161 @@
+"""The nouns that tiers exchange, as frozen dataclasses; `wire` turns them into protobuf and back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Rule(Enum):
+    """An acceptance rule: when a draft token may stand."""
+
+    EXACT = "exact"
+
+
+class FinishReason(Enum):
+    """Why a generation ended."""
+
+    STOP_TOKEN = "stop_token"
+    STOP_STRING = "stop_string"
+    LENGTH = "length"
+    DEADLINE = "deadline"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The rule that a parent applies to its drafters' tokens; strictness 1 is what EXACT does."""
+
+    rule: Rule = Rule.EXACT
+    strictness: float = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A tree of tiers: the root answers for the output, each child drafts for its parent."""
+
+    tier: str
+    address: str = ""
+    drafters: tuple["Plan", ...] = ()
+    acceptance: Acceptance = Acceptance()
+    num_speculative_tokens: int = 4
+    draft_confidence: float = 0.0
+    version: int = 0
+
+    def walk(self) -> Iterator["Plan"]:
+        """Yield this plan and every plan below it, parents first."""
+        yield self
+        for drafter in self.drafters:
+            yield from drafter.walk()
+
+    @property
+    def depth(self) -> int:
+        """Number of tiers on the longest path from the root to a leaf."""
+        return 1 + max((drafter.depth for drafter in self.drafters), default=0)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation, as in the OpenAI chat format."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How the next token is chosen from the logits; temperature 0 is argmax."""
+
+    temperature: float = 0.0
+    top_k: int = 0  # 0: no limit
+    top_p: float = 1.0
+    seed: int = 0  # unsigned, 64 bit
+
+
+@dataclass(frozen=True)
+class StopConditions:
+    """When a generation ends, apart from its deadline."""
+
+    max_new_tokens: int = 256
+    token_ids: frozenset[int] = frozenset()
+    strings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """The target's log-probability of a token at temperature 1, and of its best alternatives."""
+
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Span:
+    """A run of `num_tokens` tokens that `tier` proposed first."""
+
+    tier: str
+    num_tokens: int
+
+
+@dataclass
+class PairStats:
+    """What one drafter did for one parent in one request. Times in seconds of model compute."""
+
+    drafter: str
+    verifier: str
+    num_drafts: int = 0  # blocks verified
+    num_draft_tokens: int = 0  # tokens in them
+    num_accepted_tokens: int = 0
+    num_rejected_tokens: int = 0  # at most one a block: what follows a rejection is not judged
+    accepted_per_position: list[int] = field(default_factory=list)
+    num_late: int = 0  # blocks that the parent did not wait for any longer
+    draft_compute_s: float = 0.0
+
+    @property
+    def acceptance_rate(self) -> float | None:
+        """Return accepted / (accepted + rejected), or None before any token was judged."""
+        judged = self.num_accepted_tokens + self.num_rejected_tokens
+        return self.num_accepted_tokens / judged if judged else None
+
+    @property
+    def mean_acceptance_length(self) -> float | None:
+        """Return tokens committed per verified block, recovered or bonus token included."""
+        return 1 + self.num_accepted_tokens / self.num_drafts if self.num_drafts else None
+
+
+@dataclass(frozen=True)
+class TierStats:
+    """What one tier's model did for one request."""
+
+    tier: str
+    num_forward_passes: int = 0
+    num_prompt_tokens: int = 0
+    prefill_s: float = 0.0
+    compute_s: float = 0.0  # prefill excluded
+    num_committed_tokens: int = 0  # tokens of the answer that this tier proposed first
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a finished request used."""
+
+    num_prompt_tokens: int
+    num_completion_tokens: int
+    pairs: tuple[PairStats, ...] = ()
+    tiers: tuple[TierStats, ...] = ()
+    time_to_first_token_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a loaded model is. Two models of equal `numerics_id` give the same bits."""
+
+    name: str
+    engine: str  # onnx, torch, simulated
+    dtype: str  # fp32, int4, bf16, ...
+    vocab_size: int
+    max_length: int  # tokens, prompt included
+    numerics_id: str  # hash of model, graph, engine version, instruction set, device
+    bit_exact: bool  # logits do not depend on the width of a pass; probed at load
+    num_parameters: int = 0

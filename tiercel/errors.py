@@ -2,7 +2,10 @@
 
 
 class TiercelError(Exception):
-    """The base of every error that Tiercel raises on purpose; its text is safe to show."""
+    """The base of every error that Tiercel raises on purpose; its text is safe to show.
+
+    Attributes that a caller in another process needs are set on the instance; they travel by name.
+    """
 
 
 class InvalidRequest(TiercelError):

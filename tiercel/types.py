@@ -1,4 +1,4 @@
-"""The nouns that tiers exchange, as frozen dataclasses; `wire` turns them into protobuf and back."""
+"""The nouns that tiers exchange, as frozen dataclasses; `wire` makes them protobuf and back."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

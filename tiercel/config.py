@@ -1,0 +1,51 @@
+"""Settings of a service: flags, then the environment, then defaults. The one reader of both."""
+
+import sys
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+
+class Settings(BaseSettings):
+    """What every service can be told; each field is a flag and TIERCEL_<FIELD>."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TIERCEL_",
+        cli_kebab_case=True,
+        cli_avoid_json=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    address: str = Field(default="localhost:0", description="host:port to listen on")
+    log_level: str = Field(default="info", description="debug, info, warning or error")
+    log_json: bool = Field(default=False, description="write logs as JSON lines")
+    metrics_address: str = Field(
+        default="", description="host:port for Prometheus to scrape; empty for none"
+    )
+    reflection: bool = Field(default=False, description="serve gRPC reflection")
+    grace_s: float = Field(
+        default=30.0, ge=0, description="on SIGTERM, seconds that open streams get to finish"
+    )
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(cls: type[S], arguments: list[str] | None = None) -> S:
+    """Read settings from `arguments` (default: the command line) and the environment.
+
+    A bad one ends the process with one line for each, as status 2.
+    """
+    try:
+        return cls(_cli_parse_args=sys.argv[1:] if arguments is None else arguments)  # type: ignore[call-arg]
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"TIERCEL_{name}={problem['input']!r}: {problem['msg']}", file=sys.stderr)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+    raise SystemExit(2)

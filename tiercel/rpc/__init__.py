@@ -1,0 +1,18 @@
+"""gRPC as Tiercel uses it: one server shell, one error table, channels, streams with heartbeats."""
+
+from tiercel.rpc.channels import channel
+from tiercel.rpc.server import Service, serve, server
+from tiercel.rpc.status import error_from_rpc, translated
+from tiercel.rpc.streams import Inbox, Outbox, PeerSilent
+
+__all__ = [
+    "Inbox",
+    "Outbox",
+    "PeerSilent",
+    "Service",
+    "channel",
+    "error_from_rpc",
+    "serve",
+    "server",
+    "translated",
+]

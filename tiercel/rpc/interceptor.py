@@ -1,0 +1,105 @@
+"""The one place where exceptions become gRPC status, and where calls are turned away."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+import structlog
+
+from tiercel import errors
+from tiercel.rpc.status import status_from_error
+
+log = structlog.get_logger(__name__)
+
+Handler = grpc.RpcMethodHandler[Any, Any]
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    """Refuses calls, health excepted, until it is opened and after it is closed."""
+
+    def __init__(self) -> None:
+        self._refusal: errors.Unavailable | None = errors.Unavailable("the model is loading")
+
+    def open(self) -> None:
+        """Let calls through."""
+        self._refusal = None
+
+    def close(self, why: str) -> None:
+        """Refuse new calls; those that are open go on."""
+        self._refusal = errors.Unavailable(why)
+
+    async def intercept_service(  # type: ignore[override]
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """Return the handler of the call, or one that refuses it."""
+        refusal = self._refusal
+        if refusal is None or handler_call_details.method.startswith("/grpc.health."):
+            return await continuation(handler_call_details)
+
+        async def refuse(_: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
+            await context.abort_with_status(status_from_error(refusal))
+
+        return grpc.stream_stream_rpc_method_handler(refuse)  # type: ignore[arg-type]
+
+
+class ErrorsToStatus(grpc.aio.ServerInterceptor):
+    """Ends a call whose handler raised with the right status; nothing else reaches the caller."""
+
+    async def intercept_service(  # type: ignore[override]
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """Return the handler of the call, wrapped."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return handler
+        coders = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        method = handler_call_details.method
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                _unary(handler.unary_unary, method), **coders
+            )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                _stream(handler.unary_stream, method), **coders
+            )
+        return grpc.stream_stream_rpc_method_handler(
+            _stream(handler.stream_stream, method), **coders
+        )
+
+
+def _unary(behavior: Any, method: str) -> Any:
+    async def handle(request: Any, context: Any) -> Any:
+        try:
+            return await behavior(request, context)
+        except Exception as error:
+            await _end(context, error, method)
+
+    return handle
+
+
+def _stream(behavior: Any, method: str) -> Any:
+    # A coroutine and not a generator: gRPC would leave a cancelled generator suspended, and its
+    # `finally` to the garbage collector; `aclosing` runs it at once.
+    async def handle(request: Any, context: Any) -> None:
+        try:
+            async with aclosing(behavior(request, context)) as responses:
+                async for response in responses:
+                    await context.write(response)
+        except Exception as error:
+            await _end(context, error, method)
+
+    return handle
+
+
+async def _end(context: Any, error: Exception, method: str) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, errors.TiercelError):
+        await context.abort_with_status(status_from_error(error))
+    log.error("a call failed", method=method, exc_info=error)
+    await context.abort(grpc.StatusCode.INTERNAL, "internal error; the server's log has more")

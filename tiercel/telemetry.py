@@ -1,0 +1,55 @@
+"""Logs and metrics: structlog lines on stderr, Prometheus counters under vLLM's names."""
+
+import logging
+import sys
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+num_drafts = Counter("spec_decode_num_drafts", "Draft blocks verified", ["tier", "drafter"])
+num_draft_tokens = Counter(
+    "spec_decode_num_draft_tokens", "Tokens in verified draft blocks", ["tier", "drafter"]
+)
+num_accepted_tokens = Counter(
+    "spec_decode_num_accepted_tokens", "Draft tokens accepted", ["tier", "drafter"]
+)
+num_accepted_tokens_per_pos = Counter(
+    "spec_decode_num_accepted_tokens_per_pos",
+    "Draft tokens accepted by place in the block",
+    ["tier", "drafter", "position"],
+)
+num_sessions = Gauge("tiercel_sessions", "Sessions open now", ["tier"])
+num_requests = Counter("tiercel_requests", "Requests ended", ["tier", "reason"])
+time_to_first_token = Histogram(
+    "tiercel_time_to_first_token_seconds", "Open to first committed token", ["tier"]
+)
+
+
+def configure(*, level: str, json: bool) -> None:
+    """Send structured log lines of `level` and above to stderr."""
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def serve_metrics(address: str) -> None:
+    """Serve the metrics over HTTP on `address`; an empty one serves nothing."""
+    if not address:
+        return
+    host, _, port = address.rpartition(":")
+    start_http_server(int(port), addr=host or "localhost")

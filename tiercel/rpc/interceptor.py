@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import structlog
@@ -12,7 +12,7 @@ from tiercel.rpc.status import status_from_error
 
 log = structlog.get_logger(__name__)
 
-Handler = grpc.RpcMethodHandler[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 
 
@@ -30,7 +30,7 @@ class Gate(grpc.aio.ServerInterceptor):
         """Refuse new calls; those that are open go on."""
         self._refusal = errors.Unavailable(why)
 
-    async def intercept_service(  # type: ignore[override]
+    async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
         """Return the handler of the call, or one that refuses it."""
@@ -38,16 +38,16 @@ class Gate(grpc.aio.ServerInterceptor):
         if refusal is None or handler_call_details.method.startswith("/grpc.health."):
             return await continuation(handler_call_details)
 
-        async def refuse(_: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
+        async def refuse(_: AsyncIterator[bytes], context: Any) -> None:
             await context.abort_with_status(status_from_error(refusal))
 
-        return grpc.stream_stream_rpc_method_handler(refuse)  # type: ignore[arg-type]
+        return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 class ErrorsToStatus(grpc.aio.ServerInterceptor):
     """Ends a call whose handler raised with the right status; nothing else reaches the caller."""
 
-    async def intercept_service(  # type: ignore[override]
+    async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
         """Return the handler of the call, wrapped."""

@@ -1,0 +1,26 @@
+"""Pearson's chi-square test with a limit that a true hypothesis passes with near certainty."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def fits(counts: NDArray[np.integer], probs: NDArray[np.float64]) -> bool:
+    """Whether counts agree with probs: false alarms about once in a million (z = 4.75)."""
+    expected = probs / probs.sum() * counts.sum()
+    statistic = float(((counts - expected) ** 2 / expected).sum())
+    return statistic < _limit(counts.size - 1)
+
+
+def independent(first: NDArray[np.integer], second: NDArray[np.integer]) -> bool:
+    """Whether two sequences of small categories show no dependence on each other."""
+    table = np.zeros((first.max() + 1, second.max() + 1), dtype=np.int64)
+    np.add.at(table, (first, second), 1)
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    statistic = float(((table - expected) ** 2 / expected).sum())
+    return statistic < _limit((table.shape[0] - 1) * (table.shape[1] - 1))
+
+
+def _limit(degrees: int) -> float:
+    """The chi-square quantile by Wilson and Hilferty's cube."""
+    spread = 2 / (9 * degrees)
+    return float(degrees * (1 - spread + 4.75 * spread**0.5) ** 3)

@@ -1,0 +1,70 @@
+"""Plans to protobuf and back."""
+
+import math
+
+from tiercel.errors import InvalidRequest
+from tiercel.types import Acceptance, Plan, Rule
+from tiercel.v1 import decoding_pb2 as pb
+
+MAX_SPECULATIVE_TOKENS = 64
+_RULES = {Rule.EXACT: pb.ACCEPTANCE_RULE_EXACT}
+_RULES_BACK = {number: rule for rule, number in _RULES.items()} | {
+    pb.ACCEPTANCE_RULE_UNSPECIFIED: Rule.EXACT
+}
+
+
+def plan_to_pb(plan: Plan) -> pb.Plan:
+    """Return the message for `plan` and everything below it."""
+    return pb.Plan(
+        version=plan.version,
+        tier=plan.tier,
+        address=plan.address,
+        acceptance=pb.Acceptance(
+            rule=_RULES[plan.acceptance.rule], strictness=plan.acceptance.strictness
+        ),
+        num_speculative_tokens=plan.num_speculative_tokens,
+        draft_confidence=plan.draft_confidence,
+        drafters=[plan_to_pb(drafter) for drafter in plan.drafters],
+    )
+
+
+def plan_from_pb(message: pb.Plan) -> Plan:
+    """Return the plan; raises InvalidRequest for a value out of range at any depth."""
+    return Plan(
+        version=message.version,
+        tier=message.tier,
+        address=message.address,
+        acceptance=acceptance_from_pb(message.acceptance),
+        num_speculative_tokens=_num_speculative_tokens(message),
+        draft_confidence=_draft_confidence(message.draft_confidence),
+        drafters=tuple(plan_from_pb(drafter) for drafter in message.drafters),
+    )
+
+
+def acceptance_from_pb(message: pb.Acceptance) -> Acceptance:
+    """Return the rule and its strictness; raises InvalidRequest for an unknown one."""
+    if message.rule not in _RULES_BACK:
+        raise InvalidRequest("acceptance.rule", message.rule, "unknown rule")
+    rule = _RULES_BACK[message.rule]
+    strictness = message.strictness if message.HasField("strictness") else 1.0
+    if not 0.0 <= strictness <= 1.0:
+        raise InvalidRequest("acceptance.strictness", strictness, "must be in [0, 1]")
+    if rule is Rule.EXACT and strictness != 1.0:
+        raise InvalidRequest("acceptance.strictness", strictness, "EXACT has strictness 1")
+    return Acceptance(rule, strictness)
+
+
+def _num_speculative_tokens(message: pb.Plan) -> int:
+    if not message.HasField("num_speculative_tokens"):
+        return Plan.num_speculative_tokens
+    number = message.num_speculative_tokens
+    if number > MAX_SPECULATIVE_TOKENS:
+        why = f"must be at most {MAX_SPECULATIVE_TOKENS}"
+        raise InvalidRequest("num_speculative_tokens", number, why)
+    return number
+
+
+def _draft_confidence(value: float) -> float:
+    if not math.isfinite(value) or not 0.0 <= value <= 1.0:
+        raise InvalidRequest("draft_confidence", value, "must be in [0, 1]")
+    return value

@@ -1,0 +1,48 @@
+"""Rules of composition that every plan must keep, whoever made it; knows no transport."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from tiercel.errors import PlanRefused
+from tiercel.types import Plan
+
+MAX_DEPTH = 8
+
+
+def check_plan(plan: Plan, *, allowed: Sequence[str] = ("*",)) -> None:
+    """Raise PlanRefused unless `plan` may be opened below the tier that is its root.
+
+    `allowed` are shell patterns of addresses. The root's own address is not looked up there: the
+    caller is that root, or checks it with `check_address` before dialling.
+    """
+    check_shape(plan)
+    for drafter in plan.walk():
+        if drafter is not plan:
+            check_address(drafter, allowed)
+
+
+def check_shape(plan: Plan) -> None:
+    """Raise PlanRefused for an empty name, a tier or address twice on one path, or depth over 8."""
+    _check_path(plan, ())
+
+
+def check_address(plan: Plan, allowed: Sequence[str]) -> None:
+    """Raise PlanRefused unless the root of `plan` has an address that a pattern allows."""
+    if not plan.address:
+        raise PlanRefused(f"tier {plan.tier!r} has no address")
+    if not any(fnmatchcase(plan.address, pattern) for pattern in allowed):
+        raise PlanRefused(f"address {plan.address!r} of tier {plan.tier!r} is not allowed here")
+
+
+def _check_path(plan: Plan, above: tuple[Plan, ...]) -> None:
+    if len(above) >= MAX_DEPTH:
+        raise PlanRefused(f"the plan is deeper than {MAX_DEPTH} tiers")
+    if not plan.tier:
+        raise PlanRefused("a tier without a name")
+    for parent in above:
+        if parent.tier == plan.tier:
+            raise PlanRefused(f"tier {plan.tier!r} stands twice on one path")
+        if plan.address and parent.address == plan.address:
+            raise PlanRefused(f"address {plan.address!r} stands twice on one path")
+    for drafter in plan.drafters:
+        _check_path(drafter, (*above, plan))

@@ -15,7 +15,8 @@ setup: $(VENV)/.setup ## Install the services, the library and the command line 
 setup-dev: $(VENV)/.setup-dev ## Install all extras too: torch, train, dev
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" * (sys.version_info < (3, 11)))'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'setup: $(PYTHON) is not Python 3.11 or newer; name one: make PYTHON=...'; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.setup: pyproject.toml constraints.txt | $(BIN)/python

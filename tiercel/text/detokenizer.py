@@ -46,6 +46,4 @@ class Detokenizer:
 
     def flush(self) -> str:
         """Return what was held back, U+FFFD in place of an unfinished character."""
-        text = self._decoder.decode(b"", final=True)
-        self._decoder.reset()
-        return text
+        return self._decoder.decode(b"", final=True)

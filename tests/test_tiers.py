@@ -1,0 +1,101 @@
+"""The configuration file: the built-in one, and one clear line for each bad one."""
+
+import copy
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tiercel import tiers
+from tiercel.errors import InvalidRequest
+
+GOOD = tomllib.loads(tiers.BUILT_IN.read_text())
+
+
+def changed(*path, to):
+    content = copy.deepcopy(GOOD)
+    inner = content
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = to
+    return content
+
+
+def test_the_built_in_default_is_a_chain_of_three_tiers_of_two_services():
+    configuration = tiers.load()
+    plan = configuration.plans[configuration.default_plan].plan()
+    assert [part.tier for part in plan.walk()] == ["target", "draft", "suffix"]
+    assert plan.depth == 3
+    assert configuration.tiers["suffix"].service == "drafter"
+    addresses = [tier.addresses for tier in configuration.tiers.values()]
+    assert len(set(addresses)) == len(addresses)
+
+
+def test_a_file_is_read(tmp_path: Path):
+    file = tmp_path / "tiers.toml"
+    file.write_text(
+        'default_plan = "one"\nplans = { one = "big" }\n'
+        '[tiers.big]\nservice = "verifier"\nengine = "torch"\nmodel = "m"\n'
+        'addresses = ["dns:///big.ns.svc:50051", "[::1]:5"]\nsettings = { threads = 1 }\n'
+    )
+    configuration = tiers.load(file)
+    assert configuration.tiers["big"].addresses[0] == "dns:///big.ns.svc:50051"
+    assert configuration.feedback.address == ""
+
+
+def test_the_environment_of_a_replica_has_its_settings_and_leaves_out_what_is_empty():
+    tier = tiers.Tier(
+        service="drafter",
+        engine="suffix",
+        addresses=("h:1", "h:2"),
+        settings={"threads": 1, "reflection": True},
+    )
+    assert tiers.environment(tier, name="suffix", address="h:2") == {
+        "TIERCEL_TIER": "suffix",
+        "TIERCEL_ADDRESS": "h:2",
+        "TIERCEL_ENGINE": "suffix",
+        "TIERCEL_THREADS": "1",
+        "TIERCEL_REFLECTION": "true",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "why"),
+    [
+        (changed("tiers", "draft", "service", to="router"), "tiers.draft.service", "'verifier'"),
+        (changed("tiers", "draft", "speed", to=1), "tiers.draft.speed", "not permitted"),
+        (changed("tiers", "draft", "addresses", to=[]), "tiers.draft.addresses", "at least 1"),
+        (changed("tiers", "draft", "addresses", to=["h"]), "tiers.draft.addresses", "host:port"),
+        (
+            changed("tiers", "draft", "addresses", to=["h:0"]),
+            "tiers.draft.addresses",
+            "'h:0' is not",
+        ),
+        (changed("tiers", "draft", "addresses", to=["h:1"] * 2), "tiers.draft.addresses", "twice"),
+        (changed("tiers", to={}), "tiers", "at least 1"),
+        (changed("tiers", "a b", to=GOOD["tiers"]["draft"]), "tiers", "'a b' cannot be"),
+        (changed("plans", "x", to="target <- nobody"), "plans.x", "no tier 'nobody'"),
+        (changed("plans", "x", to="target <- draft:"), "plans.x", "at character 16"),
+        (changed("plans", "x", to="target <- target"), "plans.x", "twice on one path"),
+        (changed("plans", "x", to="suffix"), "plans.x", "cannot answer"),
+        (changed("default_plan", to="none"), "default_plan", "no such plan"),
+        ({key: GOOD[key] for key in ("tiers", "plans")}, "default_plan", "required"),
+        (changed("router", "address", to="everywhere"), "router.address", "host:port"),
+        (changed("rooter", to={}), "rooter", "not permitted"),
+    ],
+)
+def test_the_line_names_the_key(content, key, why):
+    with pytest.raises(InvalidRequest) as caught:
+        tiers.parse(content)
+    assert caught.value.field == key
+    assert why in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_a_file_that_is_no_toml(tmp_path: Path):
+    with pytest.raises(InvalidRequest, match="No such file"):
+        tiers.load(tmp_path / "none.toml")
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[tiers\n")
+    with pytest.raises(InvalidRequest, match=r"bad\.toml.*not TOML"):
+        tiers.load(bad)

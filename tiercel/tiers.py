@@ -1,0 +1,158 @@
+"""The configuration of a deployment, tiers, plans, router and feedback, as one TOML file."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tiercel.errors import InvalidRequest, TiercelError
+from tiercel.plan_rules import check_shape
+from tiercel.plan_text import NAME, Outline, parse_plan
+
+BUILT_IN = Path(__file__).with_name("tiers.toml")
+DNS = "dns:///"
+
+Setting = bool | int | float | str
+_NAME = re.compile(NAME)
+_ADDRESS = re.compile(r"(?:dns:///)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+):(\d{1,5})")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tier(_Section):
+    """One tier: what its replicas run, and where they are."""
+
+    service: Literal["verifier", "drafter"]
+    engine: str = Field(min_length=1)
+    model: str = ""
+    dtype: str = ""
+    addresses: tuple[str, ...] = Field(min_length=1)
+    settings: dict[str, Setting] = Field(default_factory=dict)
+
+    @field_validator("addresses")
+    @classmethod
+    def _each_is_an_address(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            _check_address(address)
+        if len(set(addresses)) < len(addresses):
+            raise ValueError("holds an address twice")
+        return addresses
+
+
+class Place(_Section):
+    """A service that is not a tier: where it is, and settings for its process."""
+
+    address: str = ""
+    settings: dict[str, Setting] = Field(default_factory=dict)
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        if address:
+            _check_address(address)
+        return address
+
+
+class _File(_Section):
+    """The file as it is written."""
+
+    tiers: dict[str, Tier] = Field(min_length=1)
+    plans: dict[str, str] = Field(min_length=1)
+    default_plan: str
+    router: Place = Field(default_factory=lambda: Place(address="localhost:50050"))
+    feedback: Place = Place()
+
+    @field_validator("tiers")
+    @classmethod
+    def _names_can_stand_in_a_plan(cls, tiers: dict[str, Tier]) -> dict[str, Tier]:
+        for name in tiers:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} cannot be a tier's name: letters, digits and _.- only")
+        return tiers
+
+
+class Configuration:
+    """Tiers by name, plans by name, and where router and feedback are. Made by `load`."""
+
+    def __init__(self, file: _File) -> None:
+        self.tiers: Mapping[str, Tier] = MappingProxyType(file.tiers)
+        self.plans: Mapping[str, Outline] = MappingProxyType(
+            {name: _plan(f"plans.{name}", text, file.tiers) for name, text in file.plans.items()}
+        )
+        self.default_plan = file.default_plan
+        self.router = file.router
+        self.feedback = file.feedback
+        if file.default_plan not in self.plans:
+            raise InvalidRequest("default_plan", file.default_plan, "no such plan under [plans]")
+
+
+def load(path: Path | None = None) -> Configuration:
+    """Return the configuration in the file at `path`, or the built-in one.
+
+    Raises InvalidRequest, one line with the key, for a file that cannot be read or honoured.
+    """
+    try:
+        content = tomllib.loads((path or BUILT_IN).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else f"not TOML: {error}"
+        raise InvalidRequest("config", str(path), str(why)) from None
+    return parse(content)
+
+
+def parse(content: dict[str, Any]) -> Configuration:
+    """Return the configuration that the content of a file says; raises InvalidRequest."""
+    try:
+        return Configuration(_File.model_validate(content))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        value = None if problem["type"] == "missing" else problem["input"]
+        raise InvalidRequest(key, value, problem["msg"].removeprefix("Value error, ")) from None
+
+
+def environment(tier: Tier, *, name: str, address: str) -> dict[str, str]:
+    """Return the settings of one replica's process, as its environment."""
+    own = {
+        "tier": name,
+        "address": address,
+        "engine": tier.engine,
+        "model": tier.model,
+        "dtype": tier.dtype,
+    }
+    return as_environment({key: value for key, value in own.items() if value} | tier.settings)
+
+
+def as_environment(settings: Mapping[str, Setting]) -> dict[str, str]:
+    """Return settings as the environment of a process: TIERCEL_<KEY>."""
+    return {f"TIERCEL_{key.upper()}": _written(value) for key, value in settings.items()}
+
+
+def _written(value: Setting) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_address(address: str) -> None:
+    match = _ADDRESS.fullmatch(address)
+    if match is None or not 0 < int(match[1]) < 65536:
+        raise ValueError(f"{address!r} is not host:port or dns:///name:port")
+
+
+def _plan(key: str, text: str, tiers: Mapping[str, Tier]) -> Outline:
+    try:
+        outline = parse_plan(text)
+        plan = outline.plan()
+        check_shape(plan)
+    except TiercelError as error:
+        raise InvalidRequest(key, text, str(error).removeprefix(f"plan={text!r}: ")) from None
+    for part in plan.walk():
+        if part.tier not in tiers:
+            raise InvalidRequest(key, text, f"no tier {part.tier!r} under [tiers]")
+    if tiers[plan.tier].service != "verifier":
+        raise InvalidRequest(key, text, f"tier {plan.tier!r} is a drafter and cannot answer")
+    return outline

@@ -565,6 +565,7 @@ class Committed(_message.Message):
     LOGPROBS_FIELD_NUMBER: _builtins.int
     PLAN_VERSION_FIELD_NUMBER: _builtins.int
     COMPUTE_NS_FIELD_NUMBER: _builtins.int
+    TEXT_LENGTHS_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Index of the first of these tokens in the answer; the first token of an answer has 0."""
     text: _builtins.str
@@ -585,6 +586,12 @@ class Committed(_message.Message):
     def logprobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenLogprob]:
         """One for each token, if they were asked for."""
 
+    @_builtins.property
+    def text_lengths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How many Unicode characters of `text` each of these tokens released, in order. Text that is
+        released by the end of the answer comes in a message without tokens.
+        """
+
     def __init__(
         self,
         *,
@@ -595,10 +602,11 @@ class Committed(_message.Message):
         logprobs: _abc.Iterable[Global___TokenLogprob] | None = ...,
         plan_version: _builtins.int = ...,
         compute_ns: _builtins.int = ...,
+        text_lengths: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "logprobs", b"logprobs", "plan_version", b"plan_version", "position", b"position", "spans", b"spans", "text", b"text", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "logprobs", b"logprobs", "plan_version", b"plan_version", "position", b"position", "spans", b"spans", "text", b"text", "text_lengths", b"text_lengths", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,160 @@
+"""A language model on ONNX Runtime's CPU kernels, bitwise the same however a text is cut up.
+
+GroupQueryAttention takes another kernel for a pass of width 1, whose bits differ from those of any
+wider pass. So the attention never runs at width 1: a lone token gets a row of padding beside it,
+whose cache entry lies behind the last token and is overwritten by the next pass. That costs
+nothing measurable, for every other operator sees one row.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from tiercel.engines.bit_exactness import is_bit_exact
+from tiercel.engines.checks import check_logits, check_steps
+from tiercel.engines.graph import graph_positions
+from tiercel.engines.graph_store import BUILDER_VERSION, built_graph
+from tiercel.engines.language_model import Cache, Logits, Step
+from tiercel.engines.numerics import numerics_id
+from tiercel.engines.onnx_cache import OnnxCache
+from tiercel.errors import InvalidRequest
+from tiercel.models.weights import ModelConfig, Weights
+from tiercel.types import ModelDescription
+
+DEFAULT_MAX_LENGTH = 4096
+_CHUNK = 128  # rows of one pass: bounds the memory of a long prompt's activations
+
+
+class OnnxModel:
+    """A decoder of the llama family as an ONNX Runtime session."""
+
+    def __init__(
+        self,
+        name: str,
+        weights: Weights,
+        *,
+        dtype: str = "int8",
+        threads: int = 0,
+        max_length: int | None = None,
+    ) -> None:
+        """Load the model; 0 threads means one for each core, no `max_length` means 4096 or less."""
+        self._config = weights.config
+        self._max_length = _capped_length(self._config, max_length)
+        self._session = _open_session(built_graph(weights, dtype), threads)
+        self._pads_whole_row = False
+        packed = (self._config.num_heads + 2 * self._config.num_kv_heads) * self._config.head_dim
+        self._padding = [np.zeros((1, count, packed), np.float32) for count in (0, 1)]
+        bit_exact = self._find_exact_padding()
+        self._description = ModelDescription(
+            name=name,
+            engine="onnx",
+            dtype=dtype,
+            vocab_size=self._config.vocab_size,
+            max_length=self._max_length,
+            numerics_id=numerics_id(
+                weights.digest,
+                dtype,
+                f"graph {BUILDER_VERSION}",
+                f"onnxruntime {onnxruntime.__version__}",
+                f"pads {'rows' if self._pads_whole_row else 'attention'}",
+                "cpu",
+            ),
+            bit_exact=bit_exact,
+            num_parameters=self._config.num_parameters,
+        )
+
+    @property
+    def description(self) -> ModelDescription:
+        """What this model is."""
+        return self._description
+
+    def open(self) -> OnnxCache:
+        """Return a new, empty cache."""
+        return OnnxCache(self._session, self._config, most=self._max_length + 1)
+
+    def extend(self, steps: Sequence[Step]) -> list[Logits]:
+        """Append each step's tokens to its cache, one step after the other."""
+        check_steps(steps, vocab_size=self._config.vocab_size, max_length=self._max_length)
+        return [self._extend_one(step) for step in steps]
+
+    def close(self) -> None:
+        """Give back the session; caches of this model may not be used afterwards."""
+        del self._session
+
+    def _find_exact_padding(self) -> bool:
+        """Return whether the bits do not depend on the width; settles how lone tokens are padded.
+
+        On a machine where another operator too has a kernel of its own for width 1, the whole
+        row is padded.
+        """
+        for self._pads_whole_row in (False, True):
+            if is_bit_exact(self, self._config.vocab_size):
+                return True
+        return False
+
+    def _extend_one(self, step: Step) -> Logits:
+        cache = _own(step.cache)
+        before = cache.length
+        tokens = np.asarray(step.tokens, np.int64)
+        logits = np.empty((step.num_logits, self._config.vocab_size), np.float32)
+        first_row = len(tokens) - step.num_logits
+        for start in range(0, len(tokens), _CHUNK):
+            chunk = tokens[start : start + _CHUNK]
+            wanted = np.arange(max(first_row - start, 0), len(chunk))
+            row = start + len(chunk) - len(wanted) - first_row
+            self._pass(cache, chunk, wanted, logits[row : row + len(wanted)])
+        try:
+            check_logits(logits)
+        except Exception:
+            cache.truncate(before)
+            raise
+        return logits
+
+    def _pass(
+        self, cache: OnnxCache, tokens: NDArray[np.int64], wanted: NDArray[np.int64], out: Logits
+    ) -> None:
+        """Run one pass over `tokens` and write the logits of the `wanted` rows into `out`."""
+        count = len(tokens)
+        lone = count == 1
+        if lone and self._pads_whole_row:
+            tokens = np.repeat(tokens, 2)
+        num_padding = 1 if lone and not self._pads_whole_row else 0
+        entries = count + lone
+        binding = cache.prepared(entries)
+        total = cache.length + entries
+        binding.bind_cpu_input("input_ids", tokens[None])
+        binding.bind_cpu_input("padding", self._padding[num_padding])
+        binding.bind_cpu_input("seqlens_k", np.array([total - 1], np.int32))
+        binding.bind_cpu_input("total_sequence_length", np.array(total, np.int32))
+        binding.bind_cpu_input("logit_positions", wanted)
+        shape = (1, *out.shape)
+        binding.bind_output("logits", "cpu", 0, np.float32, shape, out.ctypes.data)
+        self._session.run_with_iobinding(binding)
+        cache.advance(count)
+
+
+def _own(cache: Cache) -> OnnxCache:
+    if not isinstance(cache, OnnxCache) or cache.closed:
+        raise ValueError("this cache is closed or of another engine")
+    return cache
+
+
+def _capped_length(config: ModelConfig, max_length: int | None) -> int:
+    possible = graph_positions(config)
+    if max_length is None:
+        return min(possible, DEFAULT_MAX_LENGTH)
+    if not 1 <= max_length <= possible:
+        raise InvalidRequest("max_length", max_length, f"the model can hold 1 to {possible}")
+    return max_length
+
+
+def _open_session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A spinning thread would take a core from the other tiers of this machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,161 @@
+"""The router's client: what backend services, and the command line, call Tiercel with."""
+
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+from grpc_status import rpc_status
+
+from tiercel import rpc
+from tiercel.answers import Committed, Decision, Finished, Overview
+from tiercel.errors import Unavailable
+from tiercel.types import Plan, SamplingParams, StopConditions
+from tiercel.v1 import decoding_pb2, router_pb2, router_pb2_grpc
+from tiercel.wire.answers import (
+    committed_from_pb,
+    decision_from_pb,
+    finished_from_pb,
+    overview_from_pb,
+)
+from tiercel.wire.plans import plan_to_pb
+from tiercel.wire.requests import Prompt, prompt_to_pb, sampling_to_pb, stop_to_pb
+
+T = TypeVar("T")
+
+Event = Decision | Committed | Finished
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to answer and how.
+
+    `plan` is a plan, or the name of one; without it the router's policy chooses, or the `policy`
+    that is named. `seeded` False leaves the seed to the router.
+    """
+
+    prompt: Prompt
+    sampling: SamplingParams = SamplingParams()
+    seeded: bool = True
+    stop: StopConditions = field(default_factory=StopConditions)
+    plan: Plan | str | None = None
+    policy: str = ""
+    kind: str = ""
+    request_id: str = ""
+    logprobs: bool = False
+    num_top_logprobs: int = 0
+
+
+class RouterClient:
+    """A connection to the router at `address`; each call gets `timeout_s` seconds."""
+
+    def __init__(self, address: str, *, timeout_s: float = 300.0) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+        self._channel = rpc.channel(address)
+        self._router = router_pb2_grpc.RouterStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._channel.close()
+
+    async def generate(self, request: Request) -> AsyncIterator[Event]:
+        """Yield one Decision, then Committed tokens as they come, then one Finished.
+
+        Raises TiercelError; leaving early cancels the call.
+        """
+        call = self._router.Generate(_generate_to_pb(request), timeout=self._timeout_s)
+        answering = False
+        try:
+            while True:
+                with self._translated(answering=answering):
+                    message = await call.read()
+                if message is grpc.aio.EOF:
+                    return
+                answering = True
+                yield _event_from_pb(message)
+        finally:
+            call.cancel()
+
+    async def route(self, request: Request) -> Decision:
+        """Return how the request would be routed; raises TiercelError."""
+        message = router_pb2.RouteRequest(
+            prompt=prompt_to_pb(request.prompt),
+            sampling=_sampling_to_pb(request),
+            stop=stop_to_pb(request.stop),
+            objective=_objective_to_pb(request),
+            kind=request.kind,
+        )
+        answer = await self._unary(self._router.Route(message, timeout=self._timeout_s))
+        return decision_from_pb(answer.decision)
+
+    async def tiers(self) -> Overview:
+        """Return every replica's state and the plans; raises TiercelError."""
+        request = router_pb2.ListTiersRequest()
+        return overview_from_pb(
+            await self._unary(self._router.ListTiers(request, timeout=self._timeout_s))
+        )
+
+    async def _unary(self, call: Awaitable[T]) -> T:
+        with self._translated(answering=False):
+            return await call
+
+    @contextmanager
+    def _translated(self, *, answering: bool) -> Iterator[None]:
+        try:
+            yield
+        except grpc.aio.AioRpcError as failure:
+            if failure.code() is not grpc.StatusCode.UNAVAILABLE or _came_from_a_peer(failure):
+                raise rpc.error_from_rpc(failure) from failure
+            what = "went away in mid-answer" if answering else "does not answer"
+            raise Unavailable(f"the router at {self._address} {what}") from failure
+
+
+def _came_from_a_peer(failure: grpc.aio.AioRpcError) -> bool:
+    return rpc_status.from_call(failure) is not None  # type: ignore[arg-type]
+
+
+def _generate_to_pb(request: Request) -> router_pb2.GenerateRequest:
+    return router_pb2.GenerateRequest(
+        request_id=request.request_id,
+        prompt=prompt_to_pb(request.prompt),
+        sampling=_sampling_to_pb(request),
+        stop=stop_to_pb(request.stop),
+        objective=_objective_to_pb(request),
+        logprobs=request.logprobs,
+        num_top_logprobs=request.num_top_logprobs,
+        kind=request.kind,
+    )
+
+
+def _sampling_to_pb(request: Request) -> decoding_pb2.SamplingParams:
+    message = sampling_to_pb(request.sampling)
+    if not request.seeded:
+        message.ClearField("seed")
+    return message
+
+
+def _objective_to_pb(request: Request) -> router_pb2.Objective:
+    if isinstance(request.plan, Plan):
+        return router_pb2.Objective(plan=plan_to_pb(request.plan))
+    if request.plan:
+        return router_pb2.Objective(plan_name=request.plan)
+    return router_pb2.Objective(policy=request.policy) if request.policy else router_pb2.Objective()
+
+
+def _event_from_pb(message: router_pb2.GenerateResponse) -> Event:
+    which = message.WhichOneof("message")
+    if which == "decision":
+        return decision_from_pb(message.decision)
+    if which == "committed":
+        return committed_from_pb(message.committed)
+    return finished_from_pb(message.finished)

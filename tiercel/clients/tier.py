@@ -1,0 +1,30 @@
+"""What a replica of a tier says: whether it is ready, and what it is."""
+
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tiercel.answers import TierDescription
+from tiercel.rpc import translated
+from tiercel.rpc.server import READINESS
+from tiercel.v1 import tier_pb2
+from tiercel.v1.tier_pb2_grpc import TierStub
+from tiercel.wire.answers import description_from_pb
+
+
+async def is_ready(channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
+    """Return whether the replica takes work; raises the domain error if it does not answer."""
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    with translated():
+        answer = await stub.Check(
+            health_pb2.HealthCheckRequest(service=READINESS), timeout=timeout_s
+        )
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def describe(channel: grpc.aio.Channel, *, timeout_s: float) -> TierDescription:
+    """Return the replica's description; raises the domain error if it gives none."""
+    with translated():
+        answer = await TierStub(channel).Describe(tier_pb2.DescribeRequest(), timeout=timeout_s)
+    return description_from_pb(answer)

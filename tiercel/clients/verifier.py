@@ -1,0 +1,104 @@
+"""A session at a verifier, seen from the router: one bidirectional stream."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+
+from tiercel.answers import Ask, Event, Finished
+from tiercel.errors import Unavailable
+from tiercel.rpc import Inbox, Outbox, translated
+from tiercel.types import Plan
+from tiercel.v1 import decoding_pb2
+from tiercel.v1 import verifier_pb2 as pb
+from tiercel.v1.verifier_pb2_grpc import VerifierStub
+from tiercel.wire.answers import event_from_pb, open_to_pb
+from tiercel.wire.plans import plan_to_pb
+
+# How long a tier gets to take the end of a session before the call is cut off.
+_PARTING_S = 1.0
+_partings: set[asyncio.Task[None]] = set()
+
+
+class GenerateSession:
+    """One open session. Made by `open_session`."""
+
+    def __init__(
+        self,
+        inbox: Inbox[pb.VerifierGenerateResponse],
+        outbox: Outbox[pb.VerifierGenerateRequest],
+    ) -> None:
+        self._inbox = inbox
+        self._outbox = outbox
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield what the tier sends, `Finished` last.
+
+        Raises the domain error of a failed call; Unavailable for a stream that fell silent or
+        ended without `Finished`.
+        """
+        while True:
+            with translated():
+                message = await self._inbox.get()
+            if message is None:
+                raise Unavailable("the tier ended the stream without finishing")
+            event = event_from_pb(message)
+            if event is not None:
+                yield event
+            if isinstance(event, Finished):
+                return
+
+    def replan(self, plan: Plan) -> None:
+        """Have the tier follow `plan`, of the same root, from its next block on."""
+        self._outbox.put(pb.VerifierGenerateRequest(replan=plan_to_pb(plan)))
+
+    def finish(self) -> None:
+        """Ask for an end now; the tier still sends `Finished`."""
+        self._outbox.put(pb.VerifierGenerateRequest(finish=pb.GenerateFinish()))
+
+
+@asynccontextmanager
+async def open_session(
+    channel: grpc.aio.Channel,
+    ask: Ask,
+    plan: Plan,
+    *,
+    committed: Sequence[int] = (),
+    timeout_s: float,
+    heartbeat_s: float,
+) -> AsyncIterator[GenerateSession]:
+    """Open a session after `committed` tokens; on exit the tier is told, and the stream ended."""
+    outbox: Outbox[pb.VerifierGenerateRequest] = Outbox(_heartbeat, interval_s=heartbeat_s)
+    outbox.put(pb.VerifierGenerateRequest(open=open_to_pb(ask, plan, committed)))
+    call = VerifierStub(channel).Generate(outbox.__aiter__(), timeout=timeout_s)
+    inbox: Inbox[pb.VerifierGenerateResponse] = Inbox(call.__aiter__(), interval_s=heartbeat_s)
+    session = GenerateSession(inbox, outbox)
+    try:
+        yield session
+    finally:
+        session.finish()
+        outbox.close()
+        parting = asyncio.create_task(_part(call, inbox))
+        _partings.add(parting)
+        parting.add_done_callback(_partings.discard)
+
+
+async def _part(
+    call: "grpc.aio.StreamStreamCall[pb.VerifierGenerateRequest, pb.VerifierGenerateResponse]",
+    inbox: Inbox[pb.VerifierGenerateResponse],
+) -> None:
+    # In a task of its own, for a cancelled caller cannot wait.
+    try:
+        async with asyncio.timeout(_PARTING_S):
+            while await inbox.get() is not None:
+                pass
+    except (TimeoutError, grpc.aio.AioRpcError, Unavailable):
+        pass
+    finally:
+        inbox.close()
+        call.cancel()
+
+
+def _heartbeat(sequence: int) -> pb.VerifierGenerateRequest:
+    return pb.VerifierGenerateRequest(heartbeat=decoding_pb2.Heartbeat(sequence=sequence))

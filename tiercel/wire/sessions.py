@@ -1,0 +1,41 @@
+"""Sessions of a verifier and their events, to protobuf and back."""
+
+from collections.abc import Sequence
+
+from tiercel.sessions import Ask, DrafterLost, Opened, SessionEnd, SessionEvent
+from tiercel.types import Plan
+from tiercel.v1 import verifier_pb2 as pb
+from tiercel.wire.answers import committed_from_pb
+from tiercel.wire.plans import plan_to_pb
+from tiercel.wire.requests import prompt_to_pb, sampling_to_pb, stop_to_pb, token_ids_from_pb
+from tiercel.wire.results import reason_from_pb, usage_from_pb
+
+
+def open_to_pb(ask: Ask, plan: Plan, committed: Sequence[int]) -> pb.GenerateOpen:
+    """Return the message that opens a session, after `committed` tokens of the answer."""
+    return pb.GenerateOpen(
+        request_id=ask.request_id,
+        plan=plan_to_pb(plan),
+        prompt=prompt_to_pb(ask.prompt),
+        committed_token_ids=committed,
+        sampling=sampling_to_pb(ask.sampling),
+        stop=stop_to_pb(ask.stop, ignore_eos=ask.ignore_eos),
+        logprobs=ask.logprobs,
+        num_top_logprobs=ask.num_top_logprobs,
+    )
+
+
+def event_from_pb(message: pb.VerifierGenerateResponse) -> SessionEvent | None:
+    """Return the event; None for a heartbeat, and for what a newer tier may add."""
+    kind = message.WhichOneof("message")
+    if kind == "opened":
+        opened = message.opened
+        return Opened(token_ids_from_pb(opened.prompt), opened.tier, opened.numerics_id)
+    if kind == "committed":
+        return committed_from_pb(message.committed)
+    if kind == "drafter_lost":
+        return DrafterLost(tuple(message.drafter_lost.path), message.drafter_lost.reason)
+    if kind == "finished":
+        end = message.finished
+        return SessionEnd(reason_from_pb(end.reason), usage_from_pb(end.usage), end.stop_string)
+    return None

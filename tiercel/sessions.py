@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from tiercel.answers import Committed, Decision
+from tiercel.replies import Committed, Decision
 from tiercel.types import FinishReason, SamplingParams, StopConditions, Usage
 from tiercel.wire.requests import Prompt, TokenIds
 

@@ -5,12 +5,12 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tiercel.answers import TierDescription
+from tiercel.replies import TierDescription
 from tiercel.rpc import translated
 from tiercel.rpc.server import READINESS
 from tiercel.v1 import tier_pb2
 from tiercel.v1.tier_pb2_grpc import TierStub
-from tiercel.wire.answers import description_from_pb
+from tiercel.wire.replies import description_from_pb
 
 
 async def is_ready(channel: grpc.aio.Channel, *, timeout_s: float) -> bool:

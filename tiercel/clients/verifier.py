@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 
 import grpc
 
-from tiercel.answers import Ask, Event, Finished
 from tiercel.errors import Unavailable
 from tiercel.rpc import Inbox, Outbox, translated
+from tiercel.sessions import Ask, SessionEnd, SessionEvent
 from tiercel.types import Plan
 from tiercel.v1 import decoding_pb2
 from tiercel.v1 import verifier_pb2 as pb
 from tiercel.v1.verifier_pb2_grpc import VerifierStub
-from tiercel.wire.answers import event_from_pb, open_to_pb
 from tiercel.wire.plans import plan_to_pb
+from tiercel.wire.sessions import event_from_pb, open_to_pb
 
 # How long a tier gets to take the end of a session before the call is cut off.
 _PARTING_S = 1.0
@@ -32,7 +32,7 @@ class GenerateSession:
         self._inbox = inbox
         self._outbox = outbox
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncIterator[SessionEvent]:
         """Yield what the tier sends, `Finished` last.
 
         Raises the domain error of a failed call; Unavailable for a stream that fell silent or
@@ -46,7 +46,7 @@ class GenerateSession:
             event = event_from_pb(message)
             if event is not None:
                 yield event
-            if isinstance(event, Finished):
+            if isinstance(event, SessionEnd):
                 return
 
     def replan(self, plan: Plan) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from tiercel.sessions import Ask, DrafterLost, Opened, SessionEnd, SessionEvent
 from tiercel.types import Plan
 from tiercel.v1 import verifier_pb2 as pb
-from tiercel.wire.answers import committed_from_pb
 from tiercel.wire.plans import plan_to_pb
+from tiercel.wire.replies import committed_from_pb
 from tiercel.wire.requests import prompt_to_pb, sampling_to_pb, stop_to_pb, token_ids_from_pb
 from tiercel.wire.results import reason_from_pb, usage_from_pb
 

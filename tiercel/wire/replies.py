@@ -1,0 +1,111 @@
+"""What the router sends, from protobuf: decisions, committed tokens, ends, states of tiers."""
+
+from collections.abc import Iterable
+
+from tiercel.replies import (
+    Candidate,
+    Committed,
+    Decision,
+    Finished,
+    NamedPlan,
+    Overview,
+    Replica,
+    ReplicaState,
+    TierDescription,
+)
+from tiercel.types import Rule
+from tiercel.v1 import decoding_pb2, router_pb2, tier_pb2
+from tiercel.wire.plans import acceptance_from_pb, plan_from_pb
+from tiercel.wire.results import (
+    logprob_from_pb,
+    reason_from_pb,
+    spans_from_pb,
+    to_s,
+    usage_from_pb,
+)
+
+_STATES: dict[int, ReplicaState] = {
+    router_pb2.REPLICA_STATE_READY: ReplicaState.READY,
+    router_pb2.REPLICA_STATE_NOT_READY: ReplicaState.NOT_READY,
+}
+
+
+def decision_from_pb(message: router_pb2.Decision) -> Decision:
+    """Return what was decided."""
+    return Decision(
+        decision_id=message.decision_id,
+        plan=plan_from_pb(message.plan),
+        plan_name=message.plan_name,
+        policy=message.policy,
+        propensity=message.propensity,
+        candidates=tuple(_candidate_from_pb(candidate) for candidate in message.candidates),
+        reason=message.reason,
+        compute_s=to_s(message.compute_ns),
+    )
+
+
+def committed_from_pb(message: decoding_pb2.Committed) -> Committed:
+    """Return the tokens and the text that came with them."""
+    return Committed(
+        position=message.position,
+        token_ids=tuple(message.token_ids),
+        text=message.text,
+        spans=spans_from_pb(message.spans),
+        text_lengths=tuple(message.text_lengths),
+        logprobs=tuple(logprob_from_pb(entry) for entry in message.logprobs),
+        plan_version=message.plan_version,
+        compute_s=to_s(message.compute_ns),
+    )
+
+
+def finished_from_pb(message: router_pb2.GenerateFinished) -> Finished:
+    """Return the end of an answer."""
+    return Finished(
+        reason=reason_from_pb(message.finished.reason),
+        usage=usage_from_pb(message.finished.usage),
+        seed=message.seed,
+        exact=message.exactness == router_pb2.EXACTNESS_HELD,
+        stop_string=message.finished.stop_string,
+        lossy_rules=_rules_from_pb(message.lossy_rules),
+        num_failovers=message.num_failovers,
+        decision_id=message.decision_id,
+    )
+
+
+def overview_from_pb(message: router_pb2.ListTiersResponse) -> Overview:
+    """Return the states of all replicas, and the plans."""
+    plans = (NamedPlan(one.name, plan_from_pb(one.plan), one.is_default) for one in message.plans)
+    replicas = (_replica_from_pb(replica) for replica in message.replicas)
+    return Overview(tuple(replicas), tuple(plans))
+
+
+def description_from_pb(message: tier_pb2.DescribeResponse) -> TierDescription:
+    """Return what a replica says about itself."""
+    names = [field.name for field in message.DESCRIPTOR.fields]
+    return TierDescription(**{name: getattr(message, name) for name in names})
+
+
+def _candidate_from_pb(message: router_pb2.Candidate) -> Candidate:
+    return Candidate(
+        message.plan_name,
+        message.predicted_s if message.HasField("predicted_s") else None,
+        message.predicted_quality if message.HasField("predicted_quality") else None,
+    )
+
+
+def _rules_from_pb(
+    rules: Iterable[decoding_pb2.AcceptanceRule.ValueType],
+) -> tuple[Rule, ...]:
+    return tuple(acceptance_from_pb(decoding_pb2.Acceptance(rule=rule)).rule for rule in rules)
+
+
+def _replica_from_pb(message: router_pb2.Replica) -> Replica:
+    described = message.HasField("description")
+    return Replica(
+        tier=message.tier,
+        address=message.address,
+        state=_STATES.get(message.state, ReplicaState.UNREACHABLE),
+        num_outstanding=message.num_outstanding,
+        description=description_from_pb(message.description) if described else None,
+        problem=message.problem,
+    )

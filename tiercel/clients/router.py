@@ -10,17 +10,18 @@ import grpc
 from grpc_status import rpc_status
 
 from tiercel import rpc
-from tiercel.answers import Committed, Decision, Finished, Overview
 from tiercel.errors import Unavailable
-from tiercel.types import Plan, SamplingParams, StopConditions
+from tiercel.plan_text import Outline
+from tiercel.replies import Committed, Decision, Finished, Overview
+from tiercel.types import SamplingParams, StopConditions
 from tiercel.v1 import decoding_pb2, router_pb2, router_pb2_grpc
-from tiercel.wire.answers import (
+from tiercel.wire.outlines import outline_to_pb
+from tiercel.wire.replies import (
     committed_from_pb,
     decision_from_pb,
     finished_from_pb,
     overview_from_pb,
 )
-from tiercel.wire.plans import plan_to_pb
 from tiercel.wire.requests import Prompt, prompt_to_pb, sampling_to_pb, stop_to_pb
 
 T = TypeVar("T")
@@ -32,15 +33,15 @@ Event = Decision | Committed | Finished
 class Request:
     """What to answer and how.
 
-    `plan` is a plan, or the name of one; without it the router's policy chooses, or the `policy`
-    that is named. `seeded` False leaves the seed to the router.
+    `plan` is written out, or the name of one; without it the router's policy chooses, or the
+    `policy` that is named. `seeded` False leaves the seed to the router.
     """
 
     prompt: Prompt
-    sampling: SamplingParams = SamplingParams()
+    sampling: SamplingParams = field(default_factory=SamplingParams)
     seeded: bool = True
     stop: StopConditions = field(default_factory=StopConditions)
-    plan: Plan | str | None = None
+    plan: Outline | str | None = None
     policy: str = ""
     kind: str = ""
     request_id: str = ""
@@ -79,7 +80,7 @@ class RouterClient:
             while True:
                 with self._translated(answering=answering):
                     message = await call.read()
-                if message is grpc.aio.EOF:
+                if not isinstance(message, router_pb2.GenerateResponse):
                     return
                 answering = True
                 yield _event_from_pb(message)
@@ -145,8 +146,8 @@ def _sampling_to_pb(request: Request) -> decoding_pb2.SamplingParams:
 
 
 def _objective_to_pb(request: Request) -> router_pb2.Objective:
-    if isinstance(request.plan, Plan):
-        return router_pb2.Objective(plan=plan_to_pb(request.plan))
+    if isinstance(request.plan, Outline):
+        return router_pb2.Objective(plan=outline_to_pb(request.plan))
     if request.plan:
         return router_pb2.Objective(plan_name=request.plan)
     return router_pb2.Objective(policy=request.policy) if request.policy else router_pb2.Objective()

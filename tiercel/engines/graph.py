@@ -11,10 +11,10 @@ from tiercel.models.weights import ModelConfig, Weights
 class DecoderGraph:
     """The graph of one decoder.
 
-    Inputs: `input_ids` int64 [1, S]; `padding` float32 [1, P, qkv] with P of 0 or 1, rows added to
+    Inputs: `input_ids` int64 [S]; `padding` float32 [P, qkv] with P of 0 or 1, rows added to
     the attention alone; `seqlens_k` int32 [1] and `total_sequence_length` int32, which count them;
     `logit_positions` int64 [R]; `past.<layer>.key` and `.value` float32 [1, heads, capacity,
-    head_dim]. Outputs: `logits` float32 [1, R, vocab]; `present.<layer>.key` and `.value`, to be
+    head_dim]. Outputs: `logits` float32 [R, vocab]; `present.<layer>.key` and `.value`, to be
     bound to the buffers of the past.
     """
 
@@ -32,22 +32,21 @@ class DecoderGraph:
         for index in range(self._config.num_layers):
             hidden, residual = self._block(index, hidden, residual)
         rows, _ = self._normalized("output_norm.weight", hidden, residual)
-        rows = self._graph.node("Gather", [rows, "logit_positions"], ["logit_rows"], axis=1)
+        rows = self._graph.node("Gather", [rows, "logit_positions"], ["logit_rows"], axis=0)
         head = "token_embd.weight" if self._config.tied_embeddings else "output.weight"
         self._layers.linear(rows, [head], "logits")
-        self._graph.output("logits", TensorProto.FLOAT, [1, "rows", self._config.vocab_size])
+        self._graph.output("logits", TensorProto.FLOAT, ["rows", self._config.vocab_size])
 
     def _declare_inputs(self) -> None:
         graph, config = self._graph, self._config
         packed = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim
-        graph.input("input_ids", TensorProto.INT64, [1, "width"])
-        graph.input("padding", TensorProto.FLOAT, [1, "pad", packed])
+        graph.input("input_ids", TensorProto.INT64, ["width"])
+        graph.input("padding", TensorProto.FLOAT, ["pad", packed])
         graph.input("seqlens_k", TensorProto.INT32, [1])
         graph.input("total_sequence_length", TensorProto.INT32, [])
         graph.input("logit_positions", TensorProto.INT64, ["rows"])
         graph.constant("zero", np.zeros(1, np.int64))
-        graph.constant("one", np.ones(1, np.int64))
-        graph.node("Shape", ["input_ids"], ["width"], start=1, end=2)
+        graph.node("Shape", ["input_ids"], ["width"], start=0, end=1)
         for name, table in zip(("cosines", "sines"), rotary_tables(config), strict=True):
             graph.weight(name, table)
 
@@ -88,9 +87,11 @@ class DecoderGraph:
             bias = np.concatenate([self._weights.dense(f"{name}.bias") for name in projections])
             graph.weight(f"{prefix}.qkv.bias", bias)
             packed = graph.node("Add", [packed, f"{prefix}.qkv.bias"], [f"{prefix}.qkv.biased"])
-        padded = graph.node("Concat", [packed, "padding"], [f"{prefix}.qkv.padded"], axis=1)
+        padded = graph.node("Concat", [packed, "padding"], [f"{prefix}.qkv.padded"], axis=0)
+        padded = graph.node("Unsqueeze", [padded, "zero"], [f"{prefix}.qkv.batch"])
         attended = self._grouped_query_attention(prefix, index, padded)
-        kept = graph.node("Slice", [attended, "zero", "width", "one"], [f"{prefix}.attended"])
+        attended = graph.node("Squeeze", [attended, "zero"], [f"{prefix}.attention.rows"])
+        kept = graph.node("Slice", [attended, "zero", "width", "zero"], [f"{prefix}.attended"])
         return self._layers.linear(kept, [f"{prefix}.attn_output.weight"], f"{prefix}.attn_out")
 
     def _grouped_query_attention(self, prefix: str, index: int, packed: str) -> str:

@@ -128,7 +128,7 @@ class BlockLayers:
         zeros = blocks.zero_points()
         if zeros is None:
             scaled = self._block_product(inputs, blocks, f"{out}.scaled")
-            return graph.node("Add", [scaled, self._offset_part(rows, blocks, out)], [out])
+            return self._with_offsets(rows, blocks, scaled, out)
         if np.any(zeros != 1 << (blocks.bits - 1)):
             inputs.append(graph.weight(f"{out}.zeros", _packed(zeros, blocks.bits)))
         return self._block_product(inputs, blocks, out)
@@ -147,13 +147,13 @@ class BlockLayers:
             accuracy_level=_ACCURACY_LEVEL,
         )
 
-    def _offset_part(self, rows: str, blocks: QuantizedBlocks, out: str) -> str:
-        """Add what the offsets give beyond MatMulNBits' own zero point, the middle code."""
+    def _with_offsets(self, rows: str, blocks: QuantizedBlocks, scaled: str, out: str) -> str:
+        """Add to `scaled` what the offsets give beyond MatMulNBits' zero point, the middle code."""
         graph = self._graph
         sums = graph.node("MatMul", [rows, self._summing(blocks)], [f"{out}.block_sums"])
         middle = np.float32(1 << (blocks.bits - 1))
         offsets = graph.weight(f"{out}.offsets", (blocks.offsets + middle * blocks.scales).T)
-        return graph.node("MatMul", [sums, offsets], [f"{out}.offset_part"])
+        return graph.node("Gemm", [sums, offsets, scaled], [out])
 
     def _summing(self, blocks: QuantizedBlocks) -> str:
         """Return the name of the 0/1 matrix that sums a row over each block."""

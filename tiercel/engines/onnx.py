@@ -46,7 +46,7 @@ class OnnxModel:
         self._session = _open_session(built_graph(weights, dtype), threads)
         self._pads_whole_row = False
         packed = (self._config.num_heads + 2 * self._config.num_kv_heads) * self._config.head_dim
-        self._padding = [np.zeros((1, count, packed), np.float32) for count in (0, 1)]
+        self._padding = [np.zeros((count, packed), np.float32) for count in (0, 1)]
         bit_exact = self._find_exact_padding()
         self._description = ModelDescription(
             name=name,
@@ -125,13 +125,12 @@ class OnnxModel:
         entries = count + lone
         binding = cache.prepared(entries)
         total = cache.length + entries
-        binding.bind_cpu_input("input_ids", tokens[None])
+        binding.bind_cpu_input("input_ids", tokens)
         binding.bind_cpu_input("padding", self._padding[num_padding])
         binding.bind_cpu_input("seqlens_k", np.array([total - 1], np.int32))
         binding.bind_cpu_input("total_sequence_length", np.array(total, np.int32))
         binding.bind_cpu_input("logit_positions", wanted)
-        shape = (1, *out.shape)
-        binding.bind_output("logits", "cpu", 0, np.float32, shape, out.ctypes.data)
+        binding.bind_output("logits", "cpu", 0, np.float32, out.shape, out.ctypes.data)
         self._session.run_with_iobinding(binding)
         cache.advance(count)
 

@@ -31,7 +31,6 @@ class GgufWeights:
             raise ModelUnavailable(f"{path} is not a readable GGUF file: {error}") from error
         self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
         self._digest = digest
-        self.config = self._read_config()
 
     @cached_property
     def digest(self) -> str:
@@ -91,7 +90,9 @@ class GgufWeights:
         pairs = rows.reshape(count, self.config.head_dim // 2, 2, *rows.shape[1:])
         return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows.shape)
 
-    def _read_config(self) -> ModelConfig:
+    @cached_property
+    def config(self) -> ModelConfig:
+        """The model's shape; raises ModelUnavailable for one that is not supported."""
         architecture = self.metadata("general.architecture")
         if architecture not in SUPPORTED_ARCHITECTURES:
             raise self._unavailable(f"architecture {architecture!r}")

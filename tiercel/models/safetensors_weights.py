@@ -35,7 +35,7 @@ class SafetensorsWeights:
     """The tensors of the safetensors files of one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the folder's config.json and the headers of its files."""
+        """Read the headers of the folder's files."""
         self._folder = folder
         self._files = sorted(folder.glob("*.safetensors"))
         self._file_of: dict[str, Path] = {}
@@ -45,7 +45,6 @@ class SafetensorsWeights:
                     self._file_of |= dict.fromkeys(file.keys(), path)
             except SafetensorError as error:
                 raise ModelUnavailable(f"{path} is not a readable safetensors file") from error
-        self.config = self._read_config()
 
     @cached_property
     def digest(self) -> str:
@@ -68,7 +67,9 @@ class SafetensorsWeights:
         """Return None: these files hold floats."""
         return None
 
-    def _read_config(self) -> ModelConfig:
+    @cached_property
+    def config(self) -> ModelConfig:
+        """The model's shape; raises ModelUnavailable for one that is not supported."""
         path = self._folder / "config.json"
         try:
             settings = json.loads(path.read_text())

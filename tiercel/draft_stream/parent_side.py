@@ -136,7 +136,9 @@ class ParentSide:
         overlap = min(self.committed_length - block.start_position, len(block.token_ids))
         if overlap <= 0:
             return None
-        return Judgement(overlap, min(agreed, overlap), int(agreed < overlap))
+        rejected = agreed < overlap  # then the whole block is dropped
+        num_draft_tokens = len(block.token_ids) if rejected else overlap
+        return Judgement(num_draft_tokens, min(agreed, overlap), int(rejected))
 
     def _judge_run(self, fork: int, length: int) -> Judgement | None:
         """Judge the run against a truth of `length` tokens that agrees with it up to `fork`."""

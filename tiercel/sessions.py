@@ -1,8 +1,9 @@
-"""A session at a tier, what comes of it, and what is learned from it, as frozen dataclasses."""
+"""What is asked of a tier, and what a session at it gives back, as frozen dataclasses."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from tiercel.replies import Committed, Decision
+from tiercel.plan_text import Outline
+from tiercel.replies import Committed
 from tiercel.types import FinishReason, SamplingParams, StopConditions, Usage
 from tiercel.wire.requests import Prompt, TokenIds
 
@@ -50,33 +51,9 @@ SessionEvent = Opened | Committed | DrafterLost | SessionEnd
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one decision; a second delivery of `event_id` counts once."""
+class Objective:
+    """What a caller wants of the plan: at most one is set, none leaves it to the router."""
 
-    event_id: str
-    decision: Decision
-    request_id: str
-    kind: str
-    end: SessionEnd
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What feedback advises for one drafter under one verifier, for one kind of request."""
-
-    num_speculative_tokens: int
-    draft_confidence: float
-
-
-@dataclass(frozen=True)
-class LearnedPolicy:
-    """All advice at one moment, by (drafter, verifier, kind); kind "" is for every kind."""
-
-    epoch: str = ""
-    version: int = 0
-    pairs: dict[tuple[str, str, str], Learned] = field(default_factory=dict)
-
-    def find(self, drafter: str, verifier: str, kind: str) -> Learned | None:
-        """Return the advice for the kind of request, or else for all kinds together."""
-        own = self.pairs.get((drafter, verifier, kind))
-        return own if own is not None else self.pairs.get((drafter, verifier, ""))
+    plan_name: str = ""
+    outline: Outline | None = None
+    policy: str = ""

@@ -1,7 +1,7 @@
 """A session at a verifier, seen from the router: one bidirectional stream."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
@@ -32,7 +32,7 @@ class GenerateSession:
         self._inbox = inbox
         self._outbox = outbox
 
-    async def events(self) -> AsyncIterator[SessionEvent]:
+    async def events(self) -> AsyncGenerator[SessionEvent, None]:
         """Yield what the tier sends, `Finished` last.
 
         Raises the domain error of a failed call; Unavailable for a stream that fell silent or

@@ -1,0 +1,1 @@
+"""The router: decides which plan answers, watches it, repairs it; the control plane."""

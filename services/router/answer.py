@@ -1,0 +1,213 @@
+"""One answer: a session at a root replica, and at another one when that is lost."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+import structlog
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_exponential_jitter,
+)
+
+from services.router import metrics
+from services.router.fleet import Fleet, Replica
+from services.router.planning import addressed, part_at
+from services.router.root_choice import RootChoice
+from services.router.tally import Tally
+from tiercel.clients.verifier import GenerateSession, open_session
+from tiercel.errors import DeadlineExceeded, Overloaded, Unavailable
+from tiercel.replies import Committed
+from tiercel.sessions import Ask, DrafterLost, Opened, SessionEnd, SessionEvent
+from tiercel.types import Plan
+
+log = structlog.get_logger(__name__)
+
+# Of the time left, what each hop keeps to tell its caller that time is up.
+_MARGIN_SHARE, _MAX_MARGIN_S = 0.1, 0.5
+_MIN_WAIT_S, _MAX_WAIT_S = 0.05, 1.0
+
+
+class Answer:
+    """Tokens each once and in order, whatever replicas it takes. Call `prepare`, then `events`."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        plan: Plan,
+        fleet: Fleet,
+        *,
+        deadline: float,
+        heartbeat_s: float,
+        max_outage_s: float,
+    ) -> None:
+        self.plan = plan
+        self.exact = True
+        self.num_failovers = 0
+        self._ask = ask
+        self._fleet = fleet
+        self._deadline = deadline
+        self._heartbeat_s = heartbeat_s
+        self._max_outage_s = max_outage_s
+        self._choice = RootChoice(fleet, plan.tier, wanted_address=plan.address)
+        self._tally = Tally()
+        self._root: Replica
+        self._drafters: list[Replica] = []
+        self._outage_began: float | None = None
+        self._num_fruitless = 0
+
+    async def prepare(self) -> None:
+        """Pick a root replica and fill in the plan's addresses.
+
+        Raises Unavailable if none takes work for too long, Overloaded if all are full,
+        DeadlineExceeded.
+        """
+        # Before anything was answered, a full tier is the caller's to know at once.
+        begun = self._choice.first is not None
+        may_pass = (Unavailable, Overloaded) if begun else (Unavailable,)
+        left = self._deadline - time.monotonic()
+        patience = AsyncRetrying(
+            retry=retry_if_exception_type(may_pass),
+            stop=stop_after_delay(max(0.0, min(left, self._max_outage_s))),
+            wait=wait_exponential_jitter(initial=_MIN_WAIT_S, max=_MAX_WAIT_S, jitter=_MIN_WAIT_S),
+            reraise=True,
+        )
+        try:
+            self._root = await patience(self._choice.pick)
+        except may_pass:
+            self._check_time()
+            raise
+        self.plan = addressed(self.plan, self._root, self._fleet)
+
+    async def events(self) -> AsyncGenerator[Committed | SessionEnd, None]:
+        """Yield the tokens, then the end.
+
+        Raises what the root refuses the request for, Unavailable when no replica can go on, and
+        DeadlineExceeded if time was up before any replica had the prompt.
+        """
+        try:
+            async with aclosing(self._sessions()) as events:
+                async for event in events:
+                    yield event
+        except DeadlineExceeded:
+            if self._choice.first is None:
+                raise
+            prompt = self._choice.first.prompt
+            yield self._tally.out_of_time(num_prompt_tokens=len(prompt.token_ids))
+
+    async def _sessions(self) -> AsyncGenerator[Committed | SessionEnd, None]:
+        while True:
+            try:
+                async with aclosing(self._session()) as events:
+                    async for event in events:
+                        yield event
+                return
+            except Unavailable as error:
+                self._lost(error)
+            except Overloaded as error:
+                self._is_full(error)
+            await self._pause()
+            await self.prepare()
+
+    async def _session(self) -> AsyncGenerator[Committed | SessionEnd, None]:
+        first = self._choice.first
+        opening = open_session(
+            self._root.channel,
+            self._ask if first is None else replace(self._ask, prompt=first.prompt),
+            self.plan,
+            committed=self._tally.token_ids,
+            timeout_s=self._time_for_root(),
+            heartbeat_s=self._heartbeat_s,
+        )
+        with self._root.answering():
+            try:
+                self._hold_drafters()
+                async with opening as session, aclosing(session.events()) as events:
+                    async for event in events:
+                        reply = self._take(event, session)
+                        if reply is not None:
+                            yield reply
+            finally:
+                self._release_drafters()
+
+    def _take(self, event: SessionEvent, session: GenerateSession) -> Committed | SessionEnd | None:
+        if isinstance(event, Committed):
+            self._tally.append(event)
+            self._outage_began, self._num_fruitless = None, 0
+            return event
+        if isinstance(event, SessionEnd):
+            return self._tally.corrected(event) if self.num_failovers else event
+        if isinstance(event, Opened):
+            self.exact = self._choice.went_on(event, self._root) and self.exact
+        else:
+            self._replan_without(event, session)
+        return None
+
+    def _replan_without(self, lost: DrafterLost, session: GenerateSession) -> None:
+        """Move on from a lost drafter to another replica of its tier, if there is one."""
+        log.warning("a drafter was lost", path=lost.path, reason=lost.reason)
+        part = part_at(self.plan, lost.path)
+        if part is None or part is self.plan:
+            return
+        metrics.num_drafters_lost.labels(part.tier).inc()
+        replica = self._fleet.find(part.tier, part.address)
+        if replica is not None:
+            replica.failed(lost.reason)
+        plan = addressed(self.plan, self._root, self._fleet)
+        if plan != self.plan:
+            self.plan = replace(plan, version=self.plan.version + 1)
+            self._hold_drafters()
+            session.replan(self.plan)
+
+    def _lost(self, error: Unavailable) -> None:
+        log.warning("a root replica was lost", address=self._root.address, problem=str(error))
+        self._root.failed(str(error))
+        if self._choice.first is not None:
+            self.num_failovers += 1
+            metrics.num_failovers.labels(self._root.tier).inc()
+        self._give_up_after_outage(error)
+
+    def _is_full(self, error: Overloaded) -> None:
+        self._choice.is_full(self._root)
+        self._give_up_after_outage(error)
+
+    def _give_up_after_outage(self, error: Exception) -> None:
+        self._check_time()
+        now = time.monotonic()
+        if self._outage_began is None:
+            self._outage_began = now
+        if now - self._outage_began > self._max_outage_s:
+            raise error
+
+    async def _pause(self) -> None:
+        """Let replicas that fail again and again cost little."""
+        if self._num_fruitless:
+            wait_s = min(_MIN_WAIT_S * 2.0**self._num_fruitless, _MAX_WAIT_S)
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+        self._num_fruitless += 1
+
+    def _hold_drafters(self) -> None:
+        self._release_drafters()
+        found = [self._fleet.find(part.tier, part.address) for part in self.plan.walk()]
+        self._drafters = [one for one in found[1:] if one is not None]
+        for replica in self._drafters:
+            replica.num_drafting += 1
+
+    def _release_drafters(self) -> None:
+        for replica in self._drafters:
+            replica.num_drafting -= 1
+        self._drafters = []
+
+    def _time_for_root(self) -> float:
+        self._check_time()
+        left = self._deadline - time.monotonic()
+        return left - min(_MARGIN_SHARE * left, _MAX_MARGIN_S)
+
+    def _check_time(self) -> None:
+        if time.monotonic() >= self._deadline:
+            raise DeadlineExceeded("the request's time is up")

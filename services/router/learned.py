@@ -1,0 +1,57 @@
+"""What feedback has learned, kept in memory: the last that was heard, or nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from tiercel.clients.feedback import FeedbackClient
+from tiercel.errors import TiercelError
+from tiercel.learning import LearnedPolicy, PairPolicy
+
+log = structlog.get_logger(__name__)
+
+_MIN_BACKOFF_S, _MAX_BACKOFF_S = 0.5, 15.0
+
+
+class Advice:
+    """The learned policy by pair. Feedback away is no error: what was heard last goes on."""
+
+    def __init__(self) -> None:
+        self.policy = LearnedPolicy(epoch="", version=0)
+        self._pairs: dict[tuple[str, str, str], PairPolicy] = {}
+
+    def take(self, policy: LearnedPolicy) -> None:
+        """Follow `policy` from now on."""
+        self.policy = policy
+        self._pairs = {(pair.drafter, pair.verifier, pair.kind): pair for pair in policy.pairs}
+        log.info("a learned policy arrived", epoch=policy.epoch, version=policy.version)
+
+    def find(self, drafter: str, verifier: str, kind: str) -> PairPolicy | None:
+        """Return what is known for the kind of request, or else for all kinds together."""
+        own = self._pairs.get((drafter, verifier, kind))
+        return own if own is not None else self._pairs.get((drafter, verifier, ""))
+
+    @asynccontextmanager
+    async def following(self, feedback: FeedbackClient) -> AsyncIterator[None]:
+        """Follow what feedback pushes while the body runs."""
+        task = asyncio.create_task(self._follow(feedback))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _follow(self, feedback: FeedbackClient) -> None:
+        backoff_s = _MIN_BACKOFF_S
+        while True:
+            try:
+                async for policy in feedback.watch(self.policy):
+                    self.take(policy)
+                    backoff_s = _MIN_BACKOFF_S
+            except TiercelError as error:
+                log.debug("feedback is away", problem=str(error))
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, _MAX_BACKOFF_S)

@@ -1,0 +1,20 @@
+"""What Prometheus can ask the router."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+num_requests = Counter(
+    "tiercel_router_requests", "Requests ended, by plan and why", ["plan", "reason"]
+)
+time_to_first_token = Histogram(
+    "tiercel_router_time_to_first_token_seconds", "Arrival to first committed token", ["plan"]
+)
+num_queued = Gauge("tiercel_router_queued", "Requests waiting for their turn")
+num_failovers = Counter(
+    "tiercel_router_failovers", "Replicas lost in mid-answer, by tier", ["tier"]
+)
+num_drafters_lost = Counter(
+    "tiercel_router_drafters_lost", "Drafters that a verifier lost, by tier", ["tier"]
+)
+num_dropped_outcomes = Counter(
+    "tiercel_router_dropped_outcomes", "Outcomes that feedback could not be told in time"
+)

@@ -1,0 +1,86 @@
+"""From an outline to a plan that can be opened: what was learned, addresses, then the rules."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from services.router.fleet import Fleet, Replica, least_loaded
+from services.router.learned import Advice
+from tiercel.errors import NotFound, PlanRefused
+from tiercel.plan_rules import check_address, check_plan, check_shape
+from tiercel.plan_text import Outline
+from tiercel.types import Plan
+
+
+def advised(outline: Outline, advice: Advice, *, kind: str) -> Plan:
+    """Return the plan with what was learned where the outline gives no number of its own."""
+    below = tuple(_advised(drafter, outline.tier, advice, kind) for drafter in outline.drafters)
+    return replace(replace(outline, drafters=()).plan(), drafters=below)
+
+
+def _advised(outline: Outline, parent: str, advice: Advice, kind: str) -> Plan:
+    plan = advised(outline, advice, kind=kind)
+    learned = advice.find(outline.tier, parent, kind)
+    if learned is None:
+        return plan
+    if outline.num_speculative_tokens is None:
+        plan = replace(plan, num_speculative_tokens=learned.num_speculative_tokens)
+    if outline.draft_confidence is None:
+        plan = replace(plan, draft_confidence=learned.draft_confidence)
+    return plan
+
+
+def addressed(plan: Plan, root: Replica, fleet: Fleet) -> Plan:
+    """Return the plan with `root` at its root and a replica of every tier below.
+
+    A drafter of which no replica takes work keeps a place: its parent takes it when it comes back.
+    """
+    filled = replace(plan, address=root.address, drafters=_below(plan, fleet))
+    check_plan(filled)
+    return filled
+
+
+def _below(plan: Plan, fleet: Fleet) -> tuple[Plan, ...]:
+    filled = []
+    for drafter in plan.drafters:
+        address = _address(drafter, fleet)
+        if address:
+            below = _below(drafter, fleet)
+            filled.append(replace(drafter, address=address, drafters=below))
+    return tuple(filled)
+
+
+def _address(drafter: Plan, fleet: Fleet) -> str:
+    known = fleet.find(drafter.tier, drafter.address)
+    if drafter.address and (known is None or not known.inhibited):
+        return drafter.address
+    chosen = least_loaded(fleet.ready(drafter.tier) or fleet.of(drafter.tier))
+    return chosen.address if chosen else drafter.address
+
+
+def check_asked(outline: Outline, fleet: Fleet, *, allowed: Sequence[str]) -> None:
+    """Raise for a plan of a caller's that this router may not open.
+
+    Raises NotFound for an unknown tier without an address, PlanRefused for one of composition, or
+    for an address that is neither a configured replica of its tier nor allowed.
+    """
+    plan = outline.plan()
+    check_shape(plan)
+    for part in plan.walk():
+        if part.address:
+            if fleet.find(part.tier, part.address) is None:
+                check_address(part, allowed)
+        elif part.tier not in fleet.tiers:
+            known = ", ".join(fleet.tiers)
+            raise NotFound(f"no tier {part.tier!r}; the tiers here are {known}")
+    if plan.address and fleet.find(plan.tier, plan.address) is None:
+        raise PlanRefused(f"address {plan.address!r}: the root must be a replica of the router's")
+
+
+def part_at(plan: Plan, path: Sequence[str]) -> Plan | None:
+    """Return the part of the plan that `path` names, tier by tier from the root down."""
+    if not path or path[0] != plan.tier:
+        return None
+    if len(path) == 1:
+        return plan
+    found = (part_at(drafter, path[1:]) for drafter in plan.drafters)
+    return next((part for part in found if part is not None), None)

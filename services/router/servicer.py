@@ -1,0 +1,75 @@
+"""The router's gRPC surface: unpack, delegate, pack."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from services.router.routing import Router
+from tiercel.v1 import router_pb2 as pb
+from tiercel.v1 import router_pb2_grpc
+from tiercel.wire.router import (
+    ask_from_pb,
+    decision_to_pb,
+    kind_from_pb,
+    objective_from_pb,
+    overview_to_pb,
+    reply_to_pb,
+)
+
+_SEED_BITS = 64
+
+
+class RouterServicer(router_pb2_grpc.RouterServicer):
+    """Serves a Router. A request without a deadline, or with a longer one, gets `max_request_s`."""
+
+    def __init__(self, router: Router, *, max_request_s: float) -> None:
+        self._router = router
+        self._max_request_s = max_request_s
+
+    def register(self, server: grpc.aio.Server) -> list[str]:
+        """Add the handlers."""
+        router_pb2_grpc.add_RouterServicer_to_server(self, server)
+        return [pb.DESCRIPTOR.services_by_name["Router"].full_name]
+
+    async def drain(self) -> None:
+        """Answers that are open finish within the server's grace."""
+
+    async def Generate(
+        self, request: pb.GenerateRequest, context: Any
+    ) -> AsyncIterator[pb.GenerateResponse]:
+        """Answer a prompt."""
+        replies = self._router.generate(
+            ask_from_pb(request, draw_seed=_draw_seed),
+            objective_from_pb(request.objective),
+            kind=kind_from_pb(request.kind),
+            deadline=self._deadline(context),
+        )
+        async with aclosing(replies) as stream:
+            async for reply in stream:
+                yield reply_to_pb(reply)
+
+    async def Route(self, request: pb.RouteRequest, context: Any) -> pb.RouteResponse:
+        """Say how a prompt would be routed."""
+        decision = await self._router.route(
+            ask_from_pb(request, draw_seed=_draw_seed),
+            objective_from_pb(request.objective),
+            kind=kind_from_pb(request.kind),
+        )
+        return pb.RouteResponse(decision=decision_to_pb(decision))
+
+    async def ListTiers(self, request: pb.ListTiersRequest, context: Any) -> pb.ListTiersResponse:
+        """List tiers, replicas and plans."""
+        return overview_to_pb(self._router.overview())
+
+    def _deadline(self, context: Any) -> float:
+        left = context.time_remaining()
+        limit = self._max_request_s if left is None else min(left, self._max_request_s)
+        return time.monotonic() + float(limit)
+
+
+def _draw_seed() -> int:
+    return secrets.randbits(_SEED_BITS)

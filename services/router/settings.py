@@ -1,0 +1,41 @@
+"""Settings of the router."""
+
+from pydantic import Field
+
+from tiercel import config
+
+
+class Settings(config.Settings):
+    """What the router can be told."""
+
+    address: str = Field(default="localhost:50050", description="host:port to listen on")
+    config: str = Field(
+        default="", description="path of the TOML file of tiers and plans; empty: the built-in one"
+    )
+    policy: str = Field(default="static", description="static or predicted")
+    predictor: str = Field(
+        default="", description="folder that tiercel train wrote; the predicted policy needs it"
+    )
+    exploration: float = Field(
+        default=0.0, ge=0, lt=1, description="share of requests whose plan is drawn at random"
+    )
+    feedback: str = Field(
+        default="", description="host:port of feedback; empty: the address in the configuration"
+    )
+    allowed_addresses: list[str] = Field(
+        default_factory=list,
+        description="patterns of addresses that callers may name besides the configured replicas",
+    )
+    max_concurrent: int = Field(default=64, ge=1, description="requests answered at once")
+    max_queued: int = Field(default=256, ge=0, description="requests that may wait for their turn")
+    max_wait_s: float = Field(default=30.0, gt=0, description="longest wait in the queue")
+    max_request_s: float = Field(
+        default=600.0, gt=0, description="deadline of a request that has none, and the longest one"
+    )
+    max_outage_s: float = Field(
+        default=10.0, ge=0, description="how long to wait for a tier without a ready replica"
+    )
+    poll_s: float = Field(default=1.0, gt=0, description="seconds between looks at each replica")
+    heartbeat_s: float = Field(
+        default=2.0, gt=0, description="seconds between heartbeats on a silent stream"
+    )

@@ -1,0 +1,43 @@
+"""The feedback service's client, as a router uses it: outcomes go in, policies come out."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from tiercel import rpc
+from tiercel.learning import LearnedPolicy, Outcome
+from tiercel.v1 import feedback_pb2
+from tiercel.v1.feedback_pb2_grpc import FeedbackStub
+from tiercel.wire.feedback import outcome_to_pb, policy_from_pb
+
+_TIMEOUT_S = 5.0
+
+
+class FeedbackClient:
+    """A connection to the feedback service at `address`; connects on first use."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = rpc.channel(address)
+        self._feedback = FeedbackStub(self._channel)
+
+    async def close(self) -> None:
+        """Close the connection; open calls end."""
+        await self._channel.close()
+
+    async def report(self, outcomes: Sequence[Outcome]) -> None:
+        """Report outcomes; doing so twice does no harm. Raises TiercelError."""
+        request = feedback_pb2.ReportRequest(outcomes=[outcome_to_pb(one) for one in outcomes])
+        with rpc.translated():
+            await self._feedback.Report(request, timeout=_TIMEOUT_S)
+
+    async def watch(self, have: LearnedPolicy) -> AsyncIterator[LearnedPolicy]:
+        """Yield the learned policy whenever it is not the one the caller has.
+
+        Raises TiercelError when the stream fails; ends when the service ends it.
+        """
+        request = feedback_pb2.WatchRequest(have_version=have.version, have_epoch=have.epoch)
+        call = self._feedback.Watch(request)
+        try:
+            with rpc.translated():
+                async for response in call:
+                    yield policy_from_pb(response.policy)
+        finally:
+            call.cancel()

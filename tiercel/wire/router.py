@@ -1,0 +1,175 @@
+"""What the router is asked and what it sends, to protobuf and back: the router's side."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+
+from tiercel.errors import InvalidRequest
+from tiercel.replies import (
+    Candidate,
+    Committed,
+    Decision,
+    Finished,
+    Overview,
+    Replica,
+    ReplicaState,
+    TierDescription,
+)
+from tiercel.sessions import Ask, Objective
+from tiercel.types import Acceptance, Plan, Rule
+from tiercel.v1 import decoding_pb2, router_pb2, tier_pb2
+from tiercel.wire.feedback import MAX_NAME_LENGTH
+from tiercel.wire.outlines import outline_from_pb
+from tiercel.wire.plans import plan_to_pb
+from tiercel.wire.requests import (
+    num_top_logprobs_from_pb,
+    prompt_from_pb,
+    sampling_from_pb,
+    stop_from_pb,
+)
+from tiercel.wire.results import logprob_to_pb, reason_to_pb, spans_to_pb, to_ns, usage_to_pb
+
+_STATES = {
+    ReplicaState.READY: router_pb2.REPLICA_STATE_READY,
+    ReplicaState.NOT_READY: router_pb2.REPLICA_STATE_NOT_READY,
+    ReplicaState.UNREACHABLE: router_pb2.REPLICA_STATE_UNREACHABLE,
+}
+_DESCRIBED = [field.name for field in tier_pb2.DescribeResponse.DESCRIPTOR.fields]
+
+
+def ask_from_pb(
+    message: router_pb2.GenerateRequest | router_pb2.RouteRequest, *, draw_seed: Callable[[], int]
+) -> Ask:
+    """Return what is asked; a missing seed is drawn, a missing id made.
+
+    Raises InvalidRequest for a value that cannot be honoured.
+    """
+    sampling = message.sampling
+    if not sampling.HasField("seed"):
+        sampling = decoding_pb2.SamplingParams()
+        sampling.CopyFrom(message.sampling)
+        sampling.seed = draw_seed()
+    ask = Ask(
+        request_id=uuid.uuid4().hex,
+        prompt=prompt_from_pb(message.prompt),
+        sampling=sampling_from_pb(sampling),
+        # The model's own end tokens are the tier's to know.
+        stop=stop_from_pb(message.stop, eos_ids=frozenset()),
+        ignore_eos=message.stop.ignore_eos,
+    )
+    if isinstance(message, router_pb2.RouteRequest):
+        return ask
+    return replace(
+        ask,
+        request_id=_name(message.request_id, "request_id") or ask.request_id,
+        logprobs=message.logprobs,
+        num_top_logprobs=num_top_logprobs_from_pb(message.num_top_logprobs),
+    )
+
+
+def kind_from_pb(kind: str) -> str:
+    """Return the kind of request; raises InvalidRequest for a word that is too long."""
+    return _name(kind, "kind")
+
+
+def objective_from_pb(message: router_pb2.Objective) -> Objective:
+    """Return what the caller wants of the plan; raises InvalidRequest for a bad plan."""
+    outline = outline_from_pb(message.plan) if message.HasField("plan") else None
+    return Objective(message.plan_name, outline, message.policy)
+
+
+def reply_to_pb(reply: Decision | Committed | Finished) -> router_pb2.GenerateResponse:
+    """Return the message for one part of an answer."""
+    if isinstance(reply, Decision):
+        return router_pb2.GenerateResponse(decision=decision_to_pb(reply))
+    if isinstance(reply, Committed):
+        return router_pb2.GenerateResponse(committed=committed_to_pb(reply))
+    return router_pb2.GenerateResponse(finished=finished_to_pb(reply))
+
+
+def decision_to_pb(decision: Decision) -> router_pb2.Decision:
+    """Return the message for what was decided."""
+    return router_pb2.Decision(
+        decision_id=decision.decision_id,
+        plan=plan_to_pb(decision.plan),
+        plan_name=decision.plan_name,
+        policy=decision.policy,
+        propensity=decision.propensity,
+        candidates=[_candidate_to_pb(candidate) for candidate in decision.candidates],
+        reason=decision.reason,
+        compute_ns=to_ns(decision.compute_s),
+    )
+
+
+def committed_to_pb(committed: Committed) -> decoding_pb2.Committed:
+    """Return the message for tokens that are final."""
+    return decoding_pb2.Committed(
+        position=committed.position,
+        token_ids=committed.token_ids,
+        text=committed.text,
+        spans=spans_to_pb(committed.spans),
+        logprobs=[logprob_to_pb(entry) for entry in committed.logprobs],
+        plan_version=committed.plan_version,
+        compute_ns=to_ns(committed.compute_s),
+        text_lengths=committed.text_lengths,
+    )
+
+
+def finished_to_pb(finished: Finished) -> router_pb2.GenerateFinished:
+    """Return the message for the end of an answer."""
+    held, not_held = router_pb2.EXACTNESS_HELD, router_pb2.EXACTNESS_NOT_HELD
+    return router_pb2.GenerateFinished(
+        finished=decoding_pb2.Finished(
+            reason=reason_to_pb(finished.reason),
+            usage=usage_to_pb(finished.usage),
+            stop_string=finished.stop_string,
+        ),
+        seed=finished.seed,
+        exactness=held if finished.exact else not_held,
+        lossy_rules=[_rule_to_pb(rule) for rule in finished.lossy_rules],
+        num_failovers=finished.num_failovers,
+        decision_id=finished.decision_id,
+    )
+
+
+def overview_to_pb(overview: Overview) -> router_pb2.ListTiersResponse:
+    """Return the message for the states of all replicas, and the plans."""
+    plans = (
+        router_pb2.NamedPlan(name=one.name, plan=plan_to_pb(one.plan), is_default=one.is_default)
+        for one in overview.plans
+    )
+    replicas = (_replica_to_pb(replica) for replica in overview.replicas)
+    return router_pb2.ListTiersResponse(replicas=replicas, plans=plans)
+
+
+def _replica_to_pb(replica: Replica) -> router_pb2.Replica:
+    return router_pb2.Replica(
+        tier=replica.tier,
+        address=replica.address,
+        state=_STATES[replica.state],
+        num_outstanding=replica.num_outstanding,
+        description=_description_to_pb(replica.description) if replica.description else None,
+        problem=replica.problem,
+    )
+
+
+def _description_to_pb(description: TierDescription) -> tier_pb2.DescribeResponse:
+    return tier_pb2.DescribeResponse(**{name: getattr(description, name) for name in _DESCRIBED})
+
+
+def _candidate_to_pb(candidate: Candidate) -> router_pb2.Candidate:
+    return router_pb2.Candidate(
+        plan_name=candidate.plan_name,
+        predicted_s=candidate.predicted_s,
+        predicted_quality=candidate.predicted_quality,
+    )
+
+
+def _rule_to_pb(rule: Rule) -> decoding_pb2.AcceptanceRule.ValueType:
+    return plan_to_pb(Plan("", acceptance=Acceptance(rule))).acceptance.rule
+
+
+def _name(name: str, field: str) -> str:
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidRequest(field, name, f"must have at most {MAX_NAME_LENGTH} characters")
+    return name

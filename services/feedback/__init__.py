@@ -1,0 +1,1 @@
+"""The feedback service: learns from outcomes, keeps it in Redis, pushes it to the routers."""

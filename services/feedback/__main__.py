@@ -1,0 +1,61 @@
+"""Runs the feedback service: settings, wiring, serving."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from services.feedback import embedded
+from services.feedback.estimates import Estimator
+from services.feedback.servicer import FeedbackServicer
+from services.feedback.settings import Settings
+from services.feedback.store import Memory, Store
+from services.feedback.watch import PolicyFeed
+from tiercel import config, rpc, telemetry
+from tiercel.errors import TiercelError
+
+
+@asynccontextmanager
+async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
+    """Connect to Redis, or start an embedded one, and follow what is learned."""
+    async with AsyncExitStack() as stack:
+        url = settings.store_url()
+        if not url:
+            url = await stack.enter_async_context(embedded.running(settings.data_dir))
+        memory = Memory(
+            half_life_s=settings.half_life_s,
+            dedup_s=settings.dedup_s,
+            ratings_s=settings.ratings_s,
+            max_cells=settings.max_cells,
+        )
+        store = Store(url, memory, namespace=settings.namespace, timeout_s=settings.store_timeout_s)
+        stack.push_async_callback(store.close)
+        feed = PolicyFeed(
+            store,
+            Estimator(settings.min_judged_tokens, settings.prior_tokens),
+            poll_s=settings.poll_s,
+            push_interval_s=settings.push_interval_s,
+        )
+        await stack.enter_async_context(feed.running())
+        yield FeedbackServicer(store, feed)
+
+
+def main() -> None:
+    """Serve until told to stop; a setting that cannot be honoured ends the process with a line."""
+    settings = config.load(Settings)
+    telemetry.configure(level=settings.log_level, json=settings.log_json)
+    telemetry.serve_metrics(settings.metrics_address)
+    service = rpc.serve(
+        opening(settings),
+        settings.address,
+        grace_s=settings.grace_s,
+        reflect=settings.reflection,
+    )
+    try:
+        asyncio.run(service)
+    except (TiercelError, OSError) as error:
+        sys.exit(f"feedback: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""From sums to policy: acceptance rates, step times, and the block length of best goodput."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.feedback.cells import ALL_KINDS, Cell, Snapshot, Sums
+from tiercel.decoding import Level, best_num_speculative_tokens, cost_per_token
+from tiercel.learning import LearnedPolicy, PairPolicy
+
+MAX_SPECULATIVE_TOKENS = 16
+# Evidence against a slope of a pass's time over its width: so many passes, one token off the mean.
+_FLAT_PASSES = 50.0
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """How much evidence a pair needs, and how much the pair as a whole says about a kind."""
+
+    min_judged_tokens: int = 200
+    prior_tokens: float = 50.0  # judged tokens that the rate over all kinds counts for
+
+    def policy(self, snapshot: Snapshot) -> LearnedPolicy:
+        """Return what the cells say about each pair and kind with evidence enough."""
+        found = sorted(self._pairs(snapshot), key=lambda p: (p.verifier, p.drafter, p.kind))
+        return LearnedPolicy(snapshot.epoch, snapshot.version, tuple(found))
+
+    def _pairs(self, snapshot: Snapshot) -> Iterator[PairPolicy]:
+        for cell, sums in snapshot.cells.items():
+            match cell.subject:
+                case ("pair", _, verifier):
+                    whole = snapshot.cells.get(Cell(cell.subject), {})
+                    passes = snapshot.cells.get(Cell.of_tier(verifier, cell.kind), {})
+                    if found := self._pair(cell, sums, whole, passes):
+                        yield found
+
+    def _pair(self, cell: Cell, sums: Sums, whole: Sums, passes: Sums) -> PairPolicy | None:
+        judged, draft_tokens = _judged(sums), sums.get("draft_tokens", 0.0)
+        if judged < self.min_judged_tokens or not draft_tokens or not passes.get("passes"):
+            return None
+        rate = self._rate(sums, whole if cell.kind != ALL_KINDS else {})
+        draft_s = sums["draft_s"] / draft_tokens
+        line = Line.fitted(passes)
+        level = Level(line.step_s, rate)
+        length = best_num_speculative_tokens(level, draft_s, MAX_SPECULATIVE_TOKENS)
+        return PairPolicy(
+            drafter=cell.subject[1],
+            verifier=cell.subject[2],
+            kind=cell.kind,
+            num_speculative_tokens=length,
+            draft_confidence=draft_confidence(level, draft_s, length),
+            acceptance_rate=rate,
+            num_judged_tokens=round(judged),
+            draft_s_per_token=draft_s,
+            verify_s_per_pass=line.mean_s,
+        )
+
+    def _rate(self, sums: Sums, whole: Sums) -> float:
+        """Return accepted / (accepted + rejected), drawn towards that of the pair as a whole."""
+        accepted, judged = sums["accepted"], _judged(sums)
+        if _judged(whole):
+            accepted += self.prior_tokens * whole["accepted"] / _judged(whole)
+            judged += self.prior_tokens
+        return min(1.0, accepted / judged)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Seconds of a forward pass as a line over its width in tokens."""
+
+    mean_width: float
+    mean_s: float
+    slope_s: float
+
+    @classmethod
+    def fitted(cls, sums: Sums) -> "Line":
+        """Return the least-squares line of a tier's sums; needs at least one pass.
+
+        Little variation of the width says little about the slope, which is then drawn to flat:
+        that asks for longer blocks, and they show the slope. It is never steeper than time in
+        proportion to width.
+        """
+        passes = sums["passes"]
+        width, seconds = sums["width"] / passes, sums["pass_s"] / passes
+        scatter = max(0.0, sums["width_squared"] - passes * width**2)
+        common = sums["width_s"] - passes * width * seconds
+        slope = common / (scatter + _FLAT_PASSES)
+        return cls(width, seconds, min(max(0.0, slope), seconds / width))
+
+    def step_s(self, width: int) -> float:
+        """Return seconds of a pass over `width` tokens."""
+        return self.mean_s + self.slope_s * (width - self.mean_width)
+
+
+def draft_confidence(level: Level, draft_s: float, length: int) -> float:
+    """Return the likelihood below which a drafter had better end its block.
+
+    One more draft token pays if it is accepted more often than its own cost (drafting it, and a
+    pass wider by one) over the cost of a token at the best block length. A drafter's doubt says
+    less the more often it is right, so the bound fades with the share of rejections: a drafter
+    that always agrees is never stopped.
+    """
+    if length == 0:
+        return 0.0
+    one_more_s = draft_s + level.step_s(length + 1) - level.step_s(length)
+    break_even = one_more_s / max(cost_per_token(level, draft_s, length), 1e-12)
+    return min(1.0, max(0.0, break_even)) * (1.0 - level.acceptance_rate)
+
+
+def _judged(sums: Sums) -> float:
+    return sums.get("accepted", 0.0) + sums.get("rejected", 0.0)

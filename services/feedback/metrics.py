@@ -1,0 +1,17 @@
+"""What the feedback service counts, for Prometheus.
+
+Results are applied, duplicate, failed (the store is away) and refused (the request is bad).
+"""
+
+from prometheus_client import Counter, Gauge
+
+outcomes = Counter(
+    "tiercel_feedback_outcomes",
+    "Outcomes reported, by result",
+    ["result"],
+)
+ratings = Counter("tiercel_feedback_ratings", "Ratings given, by result", ["result"])
+store_up = Gauge("tiercel_feedback_store_up", "1 if Redis answered the last command")
+policy_version = Gauge("tiercel_feedback_policy_version", "Version of the policy last read")
+num_pairs = Gauge("tiercel_feedback_pairs", "Pairs and kinds with evidence enough to be pushed")
+num_watchers = Gauge("tiercel_feedback_watchers", "Watch streams open now")

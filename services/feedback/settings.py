@@ -1,0 +1,67 @@
+"""Settings of the feedback service."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from tiercel import config
+from tiercel.errors import InvalidRequest
+
+
+class Settings(config.Settings):
+    """Every knob of the feedback service."""
+
+    address: str = Field(default="localhost:50070", description="host:port to listen on")
+    redis_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="redis://, rediss:// or unix:// URL; empty for an embedded Valkey",
+    )
+    redis_url_file: Path | None = Field(
+        default=None, description="file that holds the URL, such as a mounted secret"
+    )
+    data_dir: Path | None = Field(
+        default=None, description="folder of the embedded Valkey; default in the user's data"
+    )
+    namespace: str = Field(
+        default="tiercel", pattern=r"^[A-Za-z0-9_.-]+$", description="first part of all keys"
+    )
+    store_timeout_s: float = Field(
+        default=0.8, gt=0, le=10, description="seconds until Redis counts as away"
+    )
+    half_life_s: float = Field(
+        default=3600.0, gt=0, description="seconds after which an outcome weighs half"
+    )
+    dedup_s: float = Field(
+        default=6 * 3600.0, gt=0, description="seconds for which a delivered event is remembered"
+    )
+    ratings_s: float = Field(
+        default=7 * 24 * 3600.0, gt=0, description="seconds for which ratings are kept"
+    )
+    max_cells: int = Field(
+        default=4096, ge=1, description="pairs and tiers times kinds to keep sums of"
+    )
+    min_judged_tokens: int = Field(
+        default=200, ge=1, description="draft tokens that must be judged before a pair is pushed"
+    )
+    prior_tokens: float = Field(
+        default=50.0,
+        ge=0,
+        description="judged tokens that the rate over all kinds counts for in that of one",
+    )
+    poll_s: float = Field(default=3.0, gt=0, description="seconds between looks for a change")
+    push_interval_s: float = Field(
+        default=1.0, gt=0, description="least seconds between two pushes to a router"
+    )
+
+    def store_url(self) -> str:
+        """Return the URL of Redis, empty for the embedded one; raises InvalidRequest."""
+        if self.redis_url_file is None:
+            return self.redis_url.get_secret_value()
+        try:
+            url = self.redis_url_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = f"cannot be read: {type(error).__name__}"
+            raise InvalidRequest("redis_url_file", str(self.redis_url_file), why) from None
+        if not url:
+            raise InvalidRequest("redis_url_file", str(self.redis_url_file), "is empty")
+        return url

@@ -1,0 +1,64 @@
+"""The service while Redis is killed, paused or not there yet: nothing hangs, all comes back."""
+
+import asyncio
+import signal
+
+import pytest
+
+from tests.feedback.calls import get, report, until_version, watch
+from tests.feedback.conftest import StartService
+from tests.feedback.outcomes import outcome
+from tests.feedback.servers import RedisServer
+from tiercel.errors import Unavailable
+
+
+async def test_with_redis_killed_nothing_hangs_and_all_comes_back(
+    redis: RedisServer, start_service: StartService
+):
+    stub = await start_service(redis.url)
+    policies = watch(stub)
+    events = [outcome() for _ in range(3)]
+    await report(stub, *events)
+    known = await until_version(policies, 3)
+    redis.kill()
+    async with asyncio.timeout(10):
+        with pytest.raises(Unavailable):
+            await report(stub, outcome())
+        assert await get(stub) == known
+        assert await anext(watch(stub)) == known
+    await redis.start()
+    assert await report(stub, *events) == (0, 3)
+    await report(stub, outcome())
+    pushed = await until_version(policies, 4)
+    assert (pushed.epoch, pushed.version) == (known.epoch, 4)
+
+
+async def test_with_redis_paused_a_report_is_refused_and_may_come_again(
+    valkey: RedisServer, start_service: StartService
+):
+    stub = await start_service(valkey.url)
+    event = outcome()
+    await report(stub, outcome())
+    valkey.send(signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(10):
+            with pytest.raises(Unavailable):
+                await report(stub, event)
+    finally:
+        valkey.send(signal.SIGCONT)
+    await report(stub, event)
+    assert (await get(stub)).version == 2
+
+
+async def test_the_service_starts_without_redis_and_finds_it_later(
+    redis: RedisServer, start_service: StartService
+):
+    redis.kill()
+    stub = await start_service(redis.url)
+    policies = watch(stub)
+    first = asyncio.ensure_future(anext(policies))
+    with pytest.raises(Unavailable):
+        await get(stub)
+    assert not first.done()
+    await redis.start()
+    assert (await first).version == 0

@@ -21,3 +21,22 @@ _OPTIONS = (
 def channel(address: str) -> grpc.aio.Channel:
     """Return a channel to `address`; connects on first use. Plaintext: encrypt with a mesh."""
     return grpc.aio.insecure_channel(address, options=_OPTIONS)
+
+
+class Channels:
+    """One channel for each address that a process calls; opened on first use, closed together."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def to(self, address: str) -> grpc.aio.Channel:
+        """Return the channel to `address`."""
+        if address not in self._channels:
+            self._channels[address] = channel(address)
+        return self._channels[address]
+
+    async def close(self) -> None:
+        """Close every channel, and with it every call on it."""
+        for opened in self._channels.values():
+            await opened.close()
+        self._channels.clear()

@@ -1,5 +1,6 @@
 """The one place where exceptions become gRPC status, and where calls are turned away."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeAlias
@@ -12,8 +13,8 @@ from tiercel.rpc.status import status_from_error
 
 log = structlog.get_logger(__name__)
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
 
 
 class Gate(grpc.aio.ServerInterceptor):
@@ -32,7 +33,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
+    ) -> Handler:
         """Return the handler of the call, or one that refuses it."""
         refusal = self._refusal
         if refusal is None or handler_call_details.method.startswith("/grpc.health."):
@@ -45,11 +46,22 @@ class Gate(grpc.aio.ServerInterceptor):
 
 
 class ErrorsToStatus(grpc.aio.ServerInterceptor):
-    """Ends a call whose handler raised with the right status; nothing else reaches the caller."""
+    """Ends a call whose handler raised with the right status; nothing else reaches the caller.
+
+    It also knows which handlers still run: gRPC's `stop` cancels them and does not wait.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def idle(self, timeout_s: float) -> None:
+        """Wait until every handler has cleaned up, at most so long."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout_s)
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
+    ) -> Handler:
         """Return the handler of the call, wrapped."""
         handler = await continuation(handler_call_details)
         if handler is None:
@@ -61,15 +73,25 @@ class ErrorsToStatus(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                _unary(handler.unary_unary, method), **coders
+                self._counted(_unary(handler.unary_unary, method)), **coders
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                _stream(handler.unary_stream, method), **coders
+                self._counted(_stream(handler.unary_stream, method)), **coders
             )
         return grpc.stream_stream_rpc_method_handler(
-            _stream(handler.stream_stream, method), **coders
+            self._counted(_stream(handler.stream_stream, method)), **coders
         )
+
+    def _counted(self, behavior: Any) -> Any:
+        async def handle(request: Any, context: Any) -> Any:
+            task = asyncio.current_task()
+            assert task is not None, "gRPC runs every handler in a task"
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            return await behavior(request, context)
+
+        return handle
 
 
 def _unary(behavior: Any, method: str) -> Any:

@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 LIVENESS, READINESS = "liveness", "readiness"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+# What cancelled handlers get to end their own calls and give their caches back.
+_CLEAN_UP_S = 5.0
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -55,8 +57,8 @@ async def server(
     Health answers from the start; other calls are refused as UNAVAILABLE until the service is open.
     Raises OSError if the address cannot be bound.
     """
-    gate, health = Gate(), health_aio.HealthServicer()
-    grpc_server = grpc.aio.server(interceptors=(gate, ErrorsToStatus()), options=_OPTIONS)
+    gate, handlers, health = Gate(), ErrorsToStatus(), health_aio.HealthServicer()
+    grpc_server = grpc.aio.server(interceptors=(gate, handlers), options=_OPTIONS)
     health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
     port = _bind(grpc_server, address)
     await _set_health(health, ready=False)
@@ -76,6 +78,7 @@ async def server(
                 gate.close("the server is draining")
                 await service.drain()
                 await grpc_server.stop(grace_s)
+                await handlers.idle(_CLEAN_UP_S)
     finally:
         await grpc_server.stop(None)
 

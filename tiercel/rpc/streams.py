@@ -1,8 +1,8 @@
 """The two ends of a long stream: what comes in may be awaited, what goes out never falls silent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Generic, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any, Generic, TypeVar
 
 from tiercel.errors import Unavailable
 
@@ -41,6 +41,12 @@ class Inbox(Generic[T]):
             raise message
         return message
 
+    def __enter__(self) -> "Inbox[T]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Stop pumping."""
         self._pump.cancel()
@@ -62,6 +68,7 @@ class Outbox(Generic[T]):
         self._heartbeat = heartbeat
         self._interval_s = interval_s
         self._queue: asyncio.Queue[T | None] = asyncio.Queue()
+        self.closed = False
 
     def put(self, message: T) -> None:
         """Send a message after those already put."""
@@ -69,6 +76,7 @@ class Outbox(Generic[T]):
 
     def close(self) -> None:
         """End the stream after the messages already put."""
+        self.closed = True
         self._queue.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[T]:
@@ -85,3 +93,32 @@ class Outbox(Generic[T]):
             if message is None:
                 return
             yield message
+
+
+async def exchange(outbox: Outbox[T], *work: Coroutine[Any, Any, None]) -> AsyncGenerator[T, None]:
+    """Yield what the outbox sends while the coroutines run side by side.
+
+    The first of them to end, in whatever way, ends the others and the stream; what it raised is
+    raised after the messages that were put before.
+    """
+    running = asyncio.create_task(_first_of(outbox, work))
+    try:
+        async for message in outbox:
+            yield message
+        await running
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def _first_of(outbox: Outbox[T], work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        outbox.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

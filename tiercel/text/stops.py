@@ -27,6 +27,7 @@ class StopMatcher:
         self._progress = [_Progress(string) for string in strings]
         self._held = state.held if state else ""
         self._hit = False
+        self.matched = ""  # the stop string that ended the text
         for character in self._held:
             self._read(character)
 
@@ -45,6 +46,7 @@ class StopMatcher:
         for index, character in enumerate(text):
             if stop_length := self._read(character):
                 self._hit = True
+                self.matched = (self._held + text[: index + 1])[-stop_length:]
                 return self._release(text[: index + 1], stop_length), True
         return self._release(text, max((each.length for each in self._progress), default=0)), False
 

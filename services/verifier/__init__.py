@@ -1,0 +1,1 @@
+"""The verifier: one model tier that answers, verifies, and drafts for larger ones."""

@@ -1,0 +1,84 @@
+"""One answer: steps the decoder, sends what is committed, ends exactly once."""
+
+import asyncio
+
+from services.verifier.answer import Answer
+from services.verifier.opening import Opening
+from services.verifier.report import Report
+from tiercel import rpc
+from tiercel.errors import InvalidRequest
+from tiercel.replies import Committed
+from tiercel.speculation.decoder import Decoder
+from tiercel.speculation.model_tier import ModelTier
+from tiercel.types import FinishReason
+from tiercel.v1 import verifier_pb2 as pb
+from tiercel.wire.answers import committed_to_pb
+from tiercel.wire.plans import plan_from_pb
+
+
+class Generation:
+    """The verifier's end of one Generate stream; `follow` and `work` run side by side."""
+
+    def __init__(
+        self,
+        tier: ModelTier,
+        opening: Opening,
+        decoder: Decoder,
+        outbox: rpc.Outbox[pb.VerifierGenerateResponse],
+    ) -> None:
+        self._tier, self._opening, self._decoder, self._outbox = tier, opening, decoder, outbox
+        self._answer = Answer(tier.tokenizer, opening.stop, opening.committed_ids)
+        self._cancelled = asyncio.Event()
+        self._report = Report(tier.name, len(opening.prompt_ids))
+
+    async def follow(self, inbox: rpc.Inbox[pb.VerifierGenerateRequest]) -> None:
+        """Take the caller's messages until it goes away."""
+        while (message := await inbox.get()) is not None:
+            kind = message.WhichOneof("message")
+            if kind == "replan":
+                self._replan(message)
+            elif kind == "finish":
+                self._cancelled.set()
+            elif kind != "heartbeat":
+                raise InvalidRequest("message", kind, "must be replan or finish here")
+        if self._cancelled.is_set():
+            # The caller half-closed behind its `finish`, and still reads the end from `work`.
+            await asyncio.Event().wait()
+
+    async def work(self) -> None:
+        """Answer; the last message says why it ended and what it used."""
+        reason = self._answer.reason
+        while reason is None:
+            reason = await self._step()
+        if (tail := self._answer.tail()) is not None:
+            self._send(tail)
+        # Text that the end released may hold a stop string.
+        reason = self._answer.reason or reason
+        end = self._report.finished(reason, self._answer, self._decoder)
+        self._outbox.put(pb.VerifierGenerateResponse(finished=end))
+
+    async def _step(self) -> FinishReason | None:
+        """Commit some tokens; return why the answer is over, if it is."""
+        if self._cancelled.is_set():
+            return FinishReason.CANCELLED
+        if self._decoder.session.room <= 0:
+            return FinishReason.LENGTH
+        try:
+            async with asyncio.timeout_at(self._opening.request.deadline):
+                progress = await self._decoder.step(
+                    self._answer.num_left, self._opening.num_top_logprobs
+                )
+        except TimeoutError:
+            return FinishReason.DEADLINE
+        if progress is not None:
+            self._report.committed()
+            self._send(self._answer.take(progress))
+        return self._answer.reason
+
+    def _replan(self, message: pb.VerifierGenerateRequest) -> None:
+        plan = plan_from_pb(message.replan)
+        self._tier.check_plan(plan)
+        self._decoder.replan(plan)
+
+    def _send(self, committed: Committed) -> None:
+        self._outbox.put(pb.VerifierGenerateResponse(committed=committed_to_pb(committed)))

@@ -1,0 +1,50 @@
+"""How a session ended and what it used, put together at its end."""
+
+import time
+from dataclasses import replace
+
+from services.verifier.answer import Answer
+from tiercel import telemetry
+from tiercel.speculation.decoder import Decoder
+from tiercel.types import FinishReason, TierStats, Usage
+from tiercel.v1 import decoding_pb2
+from tiercel.wire.answers import end_to_pb
+
+
+class Report:
+    """Watches one session's clock and writes its last message."""
+
+    def __init__(self, tier: str, num_prompt_tokens: int) -> None:
+        self._tier, self._num_prompt_tokens = tier, num_prompt_tokens
+        self._began = time.monotonic()
+        self._first_token_s = 0.0
+
+    def committed(self) -> None:
+        """Note that tokens were committed."""
+        if not self._first_token_s:
+            self._first_token_s = time.monotonic() - self._began
+            telemetry.time_to_first_token.labels(self._tier).observe(self._first_token_s)
+
+    def finished(
+        self, reason: FinishReason, answer: Answer, decoder: Decoder
+    ) -> decoding_pb2.Finished:
+        """Return the last message, and count the session as ended."""
+        telemetry.num_requests.labels(self._tier, reason.value).inc()
+        pairs, tiers = decoder.stats()
+        usage = Usage(
+            num_prompt_tokens=self._num_prompt_tokens,
+            num_completion_tokens=answer.num_tokens,
+            pairs=tuple(pairs),
+            tiers=_with_tokens(tiers, answer.num_by_tier),
+            time_to_first_token_s=self._first_token_s,
+            total_s=time.monotonic() - self._began,
+        )
+        return end_to_pb(reason, usage, answer.stop_string)
+
+
+def _with_tokens(tiers: list[TierStats], num_by_tier: dict[str, int]) -> tuple[TierStats, ...]:
+    """Return `tiers` with their shares of the answer; a tier without a model gets a row too."""
+    told = [replace(stats, num_committed_tokens=num_by_tier.get(stats.tier, 0)) for stats in tiers]
+    silent = num_by_tier.keys() - {stats.tier for stats in tiers}
+    rows = [TierStats(name, num_committed_tokens=num_by_tier[name]) for name in sorted(silent)]
+    return (*told, *rows)

@@ -1,0 +1,1 @@
+"""Speculative decoding over services: sessions, links to drafters, and the serving of drafts."""

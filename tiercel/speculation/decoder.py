@@ -1,0 +1,198 @@
+"""A session and the drafters that its plan names: wait for a draft, verify it, commit."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from tiercel import rpc
+from tiercel.errors import PlanRefused
+from tiercel.speculation.link import DrafterLink, Observer, Request
+from tiercel.speculation.session import Session, Verified
+from tiercel.types import PairStats, Plan, TierStats, TokenLogprob
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Tokens that one step committed."""
+
+    token_ids: tuple[int, ...]
+    sources: tuple[str, ...]  # the tier that first proposed each
+    num_accepted: int
+    logprobs: tuple[TokenLogprob, ...]
+    compute_s: float
+    plan_version: int
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """What a step verifies, and where it comes from."""
+
+    token_ids: tuple[int, ...] = ()
+    sources: tuple[str, ...] = ()
+    link: DrafterLink | None = None
+
+
+class Decoder:
+    """Decodes one sequence with one model and any number of drafters, each perhaps a chain.
+
+    It is the same thing at every level: the root's tokens are the answer, a middle tier's are its
+    draft for the parent above. Drafters never change the tokens, only how soon they come.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        plan: Plan,
+        request: Request,
+        channels: rpc.Channels,
+        on_lost: Callable[[tuple[str, ...], str], None],
+    ) -> None:
+        self.session = session
+        self.plan = plan
+        self._request = replace(request, parent=plan.tier)
+        self._channels, self._on_lost = channels, on_lost
+        self._changed = asyncio.Event()
+        self._links = [self._link(drafter) for drafter in _active(plan)]
+        self._closing: set[asyncio.Task[None]] = set()
+        self._past: list[tuple[list[PairStats], list[TierStats]]] = []  # of links closed before
+        self._prefill_s: float | None = None
+        self._plain_s: float | None = None  # one token without a draft
+
+    async def step(self, limit: int, num_top_logprobs: int | None = None) -> Progress | None:
+        """Commit at least one and at most `limit` tokens.
+
+        Returns None if the sequence was changed from outside meanwhile.
+        """
+        generation, began = self.session.generation, time.monotonic()
+        draft = await self._draft(limit - 1)
+        if generation != self.session.generation:
+            return None
+        verified = await self.session.verify(draft.token_ids, num_top_logprobs)
+        if verified is None:
+            return None
+        self._observe(draft, verified, time.monotonic() - began)
+        sources = (*draft.sources[: verified.num_accepted], self.plan.tier)
+        return Progress(
+            token_ids=verified.token_ids,
+            sources=sources,
+            num_accepted=verified.num_accepted,
+            logprobs=verified.logprobs,
+            compute_s=verified.compute_s,
+            plan_version=self.plan.version,
+        )
+
+    def cut(self, length: int) -> None:
+        """Drop every token from position `length` on, here and further down."""
+        self.session.cut(length)
+        for link in self._links:
+            link.cut(length)
+        self._changed.set()
+
+    def append(self, token_ids: Sequence[int]) -> None:
+        """Add tokens that were decided above."""
+        self.session.append(token_ids)
+        self._changed.set()
+
+    def replan(self, plan: Plan) -> None:
+        """Change what lies below this tier; takes effect at the next block.
+
+        Children with equal tier and address keep their streams; another root is PlanRefused.
+        """
+        if plan.tier != self.plan.tier:
+            raise PlanRefused(f"a plan's root cannot change from {self.plan.tier} to {plan.tier}")
+        old = {(link.plan.tier, link.plan.address): link for link in self._links}
+        self.plan = plan
+        self._links = []
+        for drafter in _active(plan):
+            link = old.pop((drafter.tier, drafter.address), None)
+            if link is None:
+                link = self._link(drafter)
+            elif link.plan != drafter:
+                link.replan(drafter)
+            self._links.append(link)
+        for link in old.values():
+            self._retire(link)
+        self._changed.set()
+
+    def stats(self) -> tuple[list[PairStats], list[TierStats]]:
+        """Return what this tier and all below it did so far, by pair and by tier."""
+        parts = [*self._past, *(link.stats() for link in self._links)]
+        pairs = [pair for part, _ in parts for pair in part]
+        tiers = [tier for _, part in parts for tier in part]
+        return pairs, [self.session.stats(self.plan.tier), *tiers]
+
+    async def close(self) -> None:
+        """End every stream further down and give the cache back."""
+        self.session.close()
+        for link in self._links:
+            self._retire(link)
+        self._links = []
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def _draft(self, most: int) -> _Draft:
+        """Wait for a draft of at most `most` tokens as long as that pays."""
+        most = min(most, self.session.room - 1)
+        if most <= 0 or self._prefill_s is None:
+            return _Draft()
+        for link in self._links:
+            link.sync(min(most, link.plan.num_speculative_tokens))
+        generation = self.session.generation
+        while generation == self.session.generation:
+            ready = [link for link in self._links if link.run]
+            if ready:
+                return _taken(max(ready, key=lambda link: len(link.run)), most)
+            due = [link for link in self._links if link.is_due]
+            if not due or not await self._wait(due):
+                return _Draft()
+        return _Draft()
+
+    async def _wait(self, due: list[DrafterLink]) -> bool:
+        """Wait until something changed; False if the drafters that are due kept it waiting."""
+        prefill_s, step_s = self._prefill_s or 0.0, self._plain_s or self._prefill_s or 0.0
+        until = max(link.pace.wait_until(prefill_s, step_s) for link in due)
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                await self._changed.wait()
+        except TimeoutError:
+            for link in due:
+                link.late()
+            return False
+        return True
+
+    def _observe(self, draft: _Draft, verified: Verified, cycle_s: float) -> None:
+        if self._prefill_s is None:
+            self._prefill_s = verified.compute_s
+            return
+        if draft.link is None:
+            self._plain_s = verified.compute_s
+            return
+        # A pass over a few rows costs hardly less than one over a single row: a good first guess.
+        plain_s = self._plain_s = min(self._plain_s or verified.compute_s, verified.compute_s)
+        length = len(self.session.sequence)
+        draft.link.pace.cycle(cycle_s, len(verified.token_ids), plain_s, length)
+
+    def _link(self, drafter: Plan) -> DrafterLink:
+        observer = Observer(self._changed.set, self._lost)
+        channel = self._channels.to(drafter.address)
+        return DrafterLink(drafter, self._request, self.session.sequence, channel, observer)
+
+    def _lost(self, path: tuple[str, ...], reason: str) -> None:
+        self._on_lost((self.plan.tier, *path), reason)
+
+    def _retire(self, link: DrafterLink) -> None:
+        self._past.append(link.stats())
+        task = asyncio.create_task(link.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _active(plan: Plan) -> list[Plan]:
+    return [drafter for drafter in plan.drafters if drafter.num_speculative_tokens > 0]
+
+
+def _taken(link: DrafterLink, most: int) -> _Draft:
+    count = min(most, link.plan.num_speculative_tokens)
+    return _Draft(tuple(link.run[:count]), tuple(link.sources[:count]), link)

@@ -1,0 +1,110 @@
+"""Serves draft streams: admission, the opening, the session, its end."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+from tiercel import rpc
+from tiercel.errors import InvalidRequest, TokenizerMismatch
+from tiercel.speculation.draft_session import DraftSession
+from tiercel.speculation.proposer import Proposer
+from tiercel.speculation.slots import Slots
+from tiercel.v1 import decoding_pb2
+from tiercel.v1 import drafter_pb2 as pb
+from tiercel.wire.draft import check_ids
+from tiercel.wire.plans import plan_from_pb
+
+Lost = Callable[[tuple[str, ...], str], None]
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """What a tier says of the drafts that it serves; empty or 0 takes any vocabulary."""
+
+    tier: str
+    numerics_id: str = ""
+    tokenizer_fingerprint: str = ""
+    vocab_size: int = 0
+    heartbeat_s: float = 2.0
+
+
+class DraftServer:
+    """Serves any number of draft streams, each with a proposer of its own."""
+
+    def __init__(
+        self,
+        drafts: Drafts,
+        slots: Slots,
+        opener: Callable[[pb.DraftOpen, float, Lost], AbstractAsyncContextManager[Proposer]],
+    ) -> None:
+        """`opener` makes the proposer for an opening, with the stream's deadline (loop time)."""
+        self._drafts, self._slots, self._opener = drafts, slots, opener
+        self._outboxes: set[rpc.Outbox[pb.DraftResponse]] = set()
+
+    async def responses(
+        self, requests: AsyncIterator[pb.DraftRequest], *, deadline: float
+    ) -> AsyncGenerator[pb.DraftResponse, None]:
+        """Yield what goes up one stream. Raises Overloaded, InvalidRequest, TokenizerMismatch."""
+        inbox = rpc.Inbox(requests, interval_s=self._drafts.heartbeat_s)
+        with inbox, self._slots.taken():
+            opening = await self._opening(inbox)
+            async with self._session(opening, deadline) as (session, outbox):
+                outbox.put(pb.DraftResponse(opened=self._opened()))
+                work = (session.follow(inbox), session.work())
+                async with aclosing(rpc.exchange(outbox, *work)) as messages:
+                    async for message in messages:
+                        yield message
+
+    def leave(self, reason: str) -> None:
+        """Tell every parent that no more blocks will come."""
+        for outbox in self._outboxes:
+            outbox.put(pb.DraftResponse(go_away=pb.GoAway(reason=reason)))
+
+    async def _opening(self, inbox: rpc.Inbox[pb.DraftRequest]) -> pb.DraftOpen:
+        message = await inbox.get()
+        kind = message.WhichOneof("message") if message else None
+        if message is None or kind != "open":
+            raise InvalidRequest("message", kind, "the first message must be open")
+        self._check(message.open)
+        return message.open
+
+    def _check(self, opening: pb.DraftOpen) -> None:
+        drafts, prefix = self._drafts, opening.prefix
+        own = drafts.tokenizer_fingerprint
+        if own and prefix.tokenizer_fingerprint != own:
+            theirs = prefix.tokenizer_fingerprint
+            raise TokenizerMismatch(f"{drafts.tier} has tokenizer {own}, the prefix {theirs!r}")
+        check_ids("open.prefix.token_ids", prefix.token_ids, drafts.vocab_size)
+        if not 1 <= opening.num_prompt_tokens <= len(prefix.token_ids):
+            why = f"must be from 1 to the prefix's {len(prefix.token_ids)} tokens"
+            raise InvalidRequest("open.num_prompt_tokens", opening.num_prompt_tokens, why)
+        if plan_from_pb(opening.plan).tier != drafts.tier:
+            raise InvalidRequest("open.plan.tier", opening.plan.tier, f"this is {drafts.tier}")
+
+    @asynccontextmanager
+    async def _session(
+        self, opening: pb.DraftOpen, deadline: float
+    ) -> AsyncIterator[tuple[DraftSession, rpc.Outbox[pb.DraftResponse]]]:
+        outbox = rpc.Outbox(_heartbeat, interval_s=self._drafts.heartbeat_s)
+
+        def lost(path: tuple[str, ...], reason: str) -> None:
+            # The parent knows this tier by itself: the path begins below it.
+            message = decoding_pb2.DrafterLost(path=path[1:], reason=reason)
+            outbox.put(pb.DraftResponse(drafter_lost=message))
+
+        self._outboxes.add(outbox)
+        try:
+            async with self._opener(opening, deadline, lost) as proposer:
+                session = DraftSession(
+                    opening, proposer, outbox, vocab_size=self._drafts.vocab_size
+                )
+                yield session, outbox
+        finally:
+            self._outboxes.discard(outbox)
+
+    def _opened(self) -> pb.DraftOpened:
+        return pb.DraftOpened(tier=self._drafts.tier, numerics_id=self._drafts.numerics_id)
+
+
+def _heartbeat(sequence: int) -> pb.DraftResponse:
+    return pb.DraftResponse(heartbeat=decoding_pb2.Heartbeat(sequence=sequence))

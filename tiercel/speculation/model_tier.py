@@ -1,0 +1,176 @@
+"""A tier with a model: what its sessions need, wherever they are asked for."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tiercel import engines, rpc
+from tiercel.decoding import Vocabulary
+from tiercel.draft_stream import TokenSequence
+from tiercel.errors import InvalidRequest
+from tiercel.plan_rules import check_plan
+from tiercel.replies import TierDescription
+from tiercel.speculation.decoder import Decoder
+from tiercel.speculation.draft_server import Drafts, DraftServer, Lost
+from tiercel.speculation.link import Request
+from tiercel.speculation.proposer import ModelProposer, Proposer
+from tiercel.speculation.runner import ModelRunner
+from tiercel.speculation.session import Session, Terms
+from tiercel.speculation.slots import Slots
+from tiercel.tokenizer import Tokenizer
+from tiercel.types import Message, Plan, SamplingParams
+from tiercel.v1 import drafter_pb2 as pb
+from tiercel.wire.plans import plan_from_pb
+from tiercel.wire.requests import messages_from_pb, sampling_from_pb
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How a tier treats its sessions and drafters."""
+
+    max_sessions: int = 16
+    heartbeat_s: float = 2.0
+    tokens_ahead: int = 0  # credit of a drafter beyond one block
+    always_draft: bool = False  # ask drafters that do not pay, too
+    allowed_drafters: tuple[str, ...] = ("localhost:*", "127.0.0.1:*", "[::1]:*")
+
+
+class ModelTier:
+    """One loaded model, its tokenizer, its sessions and its channels to drafters."""
+
+    def __init__(
+        self, name: str, runner: ModelRunner, tokenizer: Tokenizer, habits: Habits
+    ) -> None:
+        self.name, self.runner, self.tokenizer, self.habits = name, runner, tokenizer, habits
+        self.slots = Slots(name, habits.max_sessions)
+        vocab_size = runner.description.vocab_size
+        self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in range(vocab_size)])
+        self._channels = rpc.Channels()
+        self._born = time.monotonic()
+        drafts = Drafts(
+            tier=name,
+            numerics_id=runner.description.numerics_id,
+            tokenizer_fingerprint=tokenizer.fingerprint,
+            vocab_size=vocab_size,
+            heartbeat_s=habits.heartbeat_s,
+        )
+        self.draft_server = DraftServer(drafts, self.slots, self._proposer)
+
+    def check_plan(self, plan: Plan) -> None:
+        """Raise PlanRefused or InvalidRequest for a plan that this tier cannot be the root of."""
+        if plan.tier != self.name:
+            raise InvalidRequest("plan.tier", plan.tier, f"this is {self.name}")
+        for drafter in plan.drafters:
+            check_plan(drafter, allowed=self.habits.allowed_drafters)
+        check_plan(plan)
+
+    def check_length(self, field: str, token_ids: Sequence[int]) -> None:
+        """Raise InvalidRequest for a sequence that leaves no room for a token."""
+        most = self.runner.description.max_length
+        if len(token_ids) >= most:
+            raise InvalidRequest(field, len(token_ids), f"{self.name} holds {most} tokens")
+
+    def request(
+        self,
+        *,
+        request_id: str,
+        deadline: float,
+        num_prompt_tokens: int,
+        params: SamplingParams,
+        stop_token_ids: Iterable[int],
+        max_new_tokens: int,
+        messages: tuple[Message, ...],
+    ) -> Request:
+        """Return what drafters of this tier must know of a request."""
+        return Request(
+            request_id=request_id,
+            parent=self.name,
+            tokenizer_fingerprint=self.tokenizer.fingerprint,
+            vocab_size=self.runner.description.vocab_size,
+            num_prompt_tokens=num_prompt_tokens,
+            params=params,
+            stop_token_ids=frozenset(stop_token_ids),
+            max_new_tokens=max_new_tokens,
+            deadline=deadline,
+            messages=messages,
+            heartbeat_s=self.habits.heartbeat_s,
+            tokens_ahead=self.habits.tokens_ahead,
+            always_draft=self.habits.always_draft,
+        )
+
+    @asynccontextmanager
+    async def decoder(
+        self, prefix: Sequence[int], plan: Plan, request: Request, on_lost: Lost
+    ) -> AsyncIterator[Decoder]:
+        """Open a session on `prefix` with the plan's drafters; everything ends with the body."""
+        terms = Terms(request.num_prompt_tokens, request.params, plan.acceptance.rule)
+        session = Session(self.runner, self._vocabulary, TokenSequence(prefix), terms)
+        decoder = Decoder(session, plan, request, self._channels, on_lost)
+        try:
+            yield decoder
+        finally:
+            await decoder.close()
+
+    def describe(self) -> TierDescription:
+        """Return what this replica is, and its load."""
+        model = self.runner.description
+        return TierDescription(
+            tier=self.name,
+            model=model.name,
+            engine=model.engine,
+            dtype=model.dtype,
+            numerics_id=model.numerics_id,
+            bit_exact=model.bit_exact,
+            tokenizer_fingerprint=self.tokenizer.fingerprint,
+            vocab_size=model.vocab_size,
+            max_length=model.max_length,
+            verifies=True,
+            drafts=True,
+            num_sessions=self.slots.num_taken,
+            max_sessions=self.slots.most,
+            num_waiting_passes=self.runner.num_waiting,
+            uptime_s=time.monotonic() - self._born,
+        )
+
+    async def close(self) -> None:
+        """Close the channels and the model."""
+        await self._channels.close()
+        await asyncio.to_thread(self.runner.close)
+
+    @asynccontextmanager
+    async def _proposer(
+        self, opening: pb.DraftOpen, deadline: float, lost: Lost
+    ) -> AsyncIterator[Proposer]:
+        plan = plan_from_pb(opening.plan)
+        self.check_plan(plan)
+        self.check_length("open.prefix.token_ids", opening.prefix.token_ids)
+        request = self.request(
+            request_id=opening.request_id,
+            deadline=deadline,
+            num_prompt_tokens=opening.num_prompt_tokens,
+            params=sampling_from_pb(opening.sampling),
+            stop_token_ids=opening.stop_token_ids,
+            max_new_tokens=opening.max_new_tokens,
+            messages=messages_from_pb(opening.messages),
+        )
+        async with self.decoder(opening.prefix.token_ids, plan, request, lost) as decoder:
+            yield ModelProposer(decoder)
+
+
+async def load(
+    name: str,
+    habits: Habits,
+    *,
+    engine: str,
+    model: str,
+    dtype: str | None,
+    threads: int,
+    max_length: int | None,
+) -> ModelTier:
+    """Load a model off the event loop and return its tier; raises ModelUnavailable."""
+    loaded, tokenizer = await asyncio.to_thread(
+        engines.load, engine, model, dtype=dtype, threads=threads, max_length=max_length
+    )
+    return ModelTier(name, ModelRunner(loaded), tokenizer, habits)

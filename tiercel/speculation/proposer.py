@@ -1,0 +1,85 @@
+"""What serves a draft stream: something that follows a sequence and proposes how it goes on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp
+from typing import Protocol
+
+from tiercel.speculation.decoder import Decoder
+from tiercel.types import PairStats, Plan, TierStats
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Tokens that may follow the sequence."""
+
+    token_ids: tuple[int, ...]
+    sources: tuple[str, ...]
+    compute_s: float
+    is_sure: bool  # False: the last of them is too unlikely to be sent, or there is none
+
+
+class Proposer(Protocol):
+    """Follows one sequence and proposes tokens for it."""
+
+    def cut(self, length: int) -> None:
+        """Drop every token from position `length` on."""
+        ...
+
+    def append(self, token_ids: Sequence[int]) -> None:
+        """Add tokens that the parent committed."""
+        ...
+
+    async def propose(self, max_tokens: int) -> Proposal | None:
+        """Add at most `max_tokens` tokens; None if the sequence was changed meanwhile."""
+        ...
+
+    def replan(self, plan: Plan) -> None:
+        """Change what lies below."""
+        ...
+
+    def stats(self) -> tuple[list[PairStats], list[TierStats]]:
+        """Return what was done so far, by pair and by tier."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back."""
+        ...
+
+
+class ModelProposer:
+    """Proposes what its own model would say, with or without drafters of its own."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
+    def cut(self, length: int) -> None:
+        """Drop every token from position `length` on."""
+        self._decoder.cut(length)
+
+    def append(self, token_ids: Sequence[int]) -> None:
+        """Add tokens that the parent committed."""
+        self._decoder.append(token_ids)
+
+    async def propose(self, max_tokens: int) -> Proposal | None:
+        """Decode one step; a token less likely than the plan's draft_confidence ends the run."""
+        if self._decoder.session.room <= 0:
+            return Proposal((), (), 0.0, is_sure=False)
+        confidence = self._decoder.plan.draft_confidence
+        step = await self._decoder.step(max_tokens, 0 if confidence > 0 else None)
+        if step is None:
+            return None
+        is_sure = not confidence or exp(step.logprobs[-1].logprob) >= confidence
+        return Proposal(step.token_ids, step.sources, step.compute_s, is_sure)
+
+    def replan(self, plan: Plan) -> None:
+        """Change what lies below."""
+        self._decoder.replan(plan)
+
+    def stats(self) -> tuple[list[PairStats], list[TierStats]]:
+        """Return what was done so far, by pair and by tier."""
+        return self._decoder.stats()
+
+    async def close(self) -> None:
+        """Give everything back."""
+        await self._decoder.close()

@@ -1,0 +1,48 @@
+"""Settings that every tier shares."""
+
+from pydantic import Field
+
+from tiercel import config
+from tiercel.speculation.model_tier import Habits
+
+
+class TierSettings(config.Settings):
+    """What any tier can be told: its model, and how it treats sessions and drafters."""
+
+    tier: str = Field(min_length=1, description="name of the tier")
+    engine: str = Field(default="onnx", description="onnx, torch or simulated; drafters: suffix")
+    model: str = Field(
+        default="smollm2-135m", description="name, Hugging Face id, folder or .gguf file"
+    )
+    dtype: str = Field(default="", description="number format of the weights; empty: the engine's")
+    threads: int = Field(default=0, ge=0, description="threads of a pass; 0: one for each core")
+    max_length: int = Field(
+        default=0, ge=0, description="longest sequence in tokens; 0: the model's, up to 4096"
+    )
+    max_sessions: int = Field(default=16, ge=1, description="sessions open at once")
+    max_request_s: float = Field(
+        default=600.0, gt=0, description="deadline of a request that has none, and the longest one"
+    )
+    heartbeat_s: float = Field(
+        default=2.0, gt=0, description="seconds between heartbeats on a silent stream"
+    )
+    tokens_ahead: int = Field(
+        default=0, ge=0, le=64, description="tokens a drafter may run ahead beyond one block"
+    )
+    always_draft: bool = Field(
+        default=False, description="go on asking drafters that do not pay; for measurements"
+    )
+    allowed_drafters: list[str] = Field(
+        default_factory=lambda: list(Habits.allowed_drafters),
+        description="patterns of addresses that plans may name as drafters",
+    )
+
+    def habits(self) -> Habits:
+        """Return how the tier treats its sessions and drafters."""
+        return Habits(
+            max_sessions=self.max_sessions,
+            heartbeat_s=self.heartbeat_s,
+            tokens_ahead=self.tokens_ahead,
+            always_draft=self.always_draft,
+            allowed_drafters=tuple(self.allowed_drafters),
+        )

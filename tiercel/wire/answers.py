@@ -1,0 +1,48 @@
+"""What a verifier sends, to protobuf: committed tokens, ends, its description."""
+
+from tiercel.replies import Committed, TierDescription
+from tiercel.types import FinishReason, Usage
+from tiercel.v1 import decoding_pb2, tier_pb2
+from tiercel.wire.results import logprob_to_pb, reason_to_pb, spans_to_pb, to_ns, usage_to_pb
+
+
+def committed_to_pb(committed: Committed) -> decoding_pb2.Committed:
+    """Return the message for tokens that are final."""
+    return decoding_pb2.Committed(
+        position=committed.position,
+        token_ids=committed.token_ids,
+        text=committed.text,
+        spans=spans_to_pb(committed.spans),
+        logprobs=[logprob_to_pb(entry) for entry in committed.logprobs],
+        plan_version=committed.plan_version,
+        compute_ns=to_ns(committed.compute_s),
+        text_lengths=committed.text_lengths,
+    )
+
+
+def end_to_pb(reason: FinishReason, usage: Usage, stop_string: str) -> decoding_pb2.Finished:
+    """Return the message for the end of a session."""
+    return decoding_pb2.Finished(
+        reason=reason_to_pb(reason), usage=usage_to_pb(usage), stop_string=stop_string
+    )
+
+
+def description_to_pb(description: TierDescription) -> tier_pb2.DescribeResponse:
+    """Return the message for what a replica is."""
+    return tier_pb2.DescribeResponse(
+        tier=description.tier,
+        model=description.model,
+        engine=description.engine,
+        dtype=description.dtype,
+        numerics_id=description.numerics_id,
+        bit_exact=description.bit_exact,
+        tokenizer_fingerprint=description.tokenizer_fingerprint,
+        vocab_size=description.vocab_size,
+        max_length=description.max_length,
+        verifies=description.verifies,
+        drafts=description.drafts,
+        num_sessions=description.num_sessions,
+        max_sessions=description.max_sessions,
+        num_waiting_passes=description.num_waiting_passes,
+        uptime_s=description.uptime_s,
+    )

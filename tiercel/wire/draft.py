@@ -1,0 +1,92 @@
+"""The messages of the draft stream to protobuf and back."""
+
+from collections.abc import Sequence
+
+from tiercel.draft_stream import Advance, Block, Resync
+from tiercel.errors import InvalidRequest
+from tiercel.types import Span
+from tiercel.v1 import drafter_pb2 as pb
+from tiercel.wire.results import spans_to_pb
+
+
+def spans_of(sources: Sequence[str]) -> list[Span]:
+    """Return the runs of equal names in `sources`, one name for each token."""
+    spans: list[Span] = []
+    for source in sources:
+        if spans and spans[-1].tier == source:
+            spans[-1] = Span(source, spans[-1].num_tokens + 1)
+        else:
+            spans.append(Span(source, 1))
+    return spans
+
+
+def advance_to_pb(advance: Advance, *, compute_ns: int = 0) -> pb.Advance:
+    """Return the message for the parent's truth; `compute_ns` is its last pass's model time."""
+    return pb.Advance(
+        epoch=advance.epoch,
+        keep_length=advance.keep_length,
+        token_ids=advance.token_ids,
+        prefix_hash=advance.prefix_hash,
+        max_tokens_ahead=advance.max_tokens_ahead,
+        num_speculative_tokens=advance.num_speculative_tokens,
+        compute_ns=compute_ns,
+    )
+
+
+def advance_from_pb(message: pb.Advance, *, vocab_size: int) -> Advance:
+    """Return the parent's truth; raises InvalidRequest for an id outside the vocabulary."""
+    check_ids("advance.token_ids", message.token_ids, vocab_size)
+    return Advance(
+        epoch=message.epoch,
+        keep_length=message.keep_length,
+        token_ids=tuple(message.token_ids),
+        prefix_hash=message.prefix_hash,
+        max_tokens_ahead=message.max_tokens_ahead,
+        num_speculative_tokens=message.num_speculative_tokens,
+    )
+
+
+def block_to_pb(block: Block) -> pb.DraftBlock:
+    """Return the message for a block, without its statistics."""
+    return pb.DraftBlock(
+        epoch=block.epoch,
+        start_position=block.start_position,
+        token_ids=block.token_ids,
+        prefix_hash=block.prefix_hash,
+        spans=spans_to_pb(spans_of(block.sources)),
+    )
+
+
+def block_from_pb(message: pb.DraftBlock, *, vocab_size: int, max_tokens: int) -> Block:
+    """Return the block; raises InvalidRequest for a bad id, length or provenance."""
+    check_ids("block.token_ids", message.token_ids, vocab_size)
+    if len(message.token_ids) > max_tokens:
+        raise InvalidRequest("block.token_ids", len(message.token_ids), f"over {max_tokens} tokens")
+    if sum(span.num_tokens for span in message.spans) != len(message.token_ids):
+        raise InvalidRequest("block.spans", len(message.spans), "must cover the block's tokens")
+    return Block(
+        epoch=message.epoch,
+        start_position=message.start_position,
+        token_ids=tuple(message.token_ids),
+        prefix_hash=message.prefix_hash,
+        sources=tuple(span.tier for span in message.spans for _ in range(span.num_tokens)),
+    )
+
+
+def resync_to_pb(resync: Resync) -> pb.Resync:
+    """Return the message for a drafter that lost the thread."""
+    return pb.Resync(
+        epoch=resync.epoch, have_position=resync.have_position, prefix_hash=resync.prefix_hash
+    )
+
+
+def resync_from_pb(message: pb.Resync) -> Resync:
+    """Return what the drafter still has."""
+    return Resync(message.epoch, message.have_position, message.prefix_hash)
+
+
+def check_ids(field: str, token_ids: Sequence[int], vocab_size: int) -> None:
+    """Raise InvalidRequest if an id is outside the vocabulary; `vocab_size` 0 takes any."""
+    if vocab_size and token_ids and max(token_ids) >= vocab_size:
+        worst = max(token_ids)
+        raise InvalidRequest(field, worst, f"outside the vocabulary of {vocab_size} tokens")

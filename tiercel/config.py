@@ -1,6 +1,8 @@
 """Settings of a service: flags, then the environment, then defaults. The one reader of both."""
 
+import os
 import sys
+from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import Field, ValidationError
@@ -49,3 +51,8 @@ def load(cls: type[S], arguments: list[str] | None = None) -> S:
     except SettingsError as error:
         print(error, file=sys.stderr)
     raise SystemExit(2)
+
+
+def inherited(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a process to start: this process's own, with `settings` on top."""
+    return {**os.environ, **settings}

@@ -5,11 +5,12 @@ import os
 import signal
 import time
 from asyncio.subprocess import STDOUT, Process
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from tiercel.config import inherited
 from tiercel.errors import TiercelError
 
 QUICK_S = 10.0
@@ -39,11 +40,12 @@ class Groups(Protocol):
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """A process to run, and the host:port that it will listen on."""
+    """A process to run, the host:port that it will listen on, and what its environment adds."""
 
     name: str
     command: tuple[str, ...]
     address: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Child:
@@ -102,7 +104,7 @@ class Child:
     async def _live(self) -> int:
         """Run the process once, to its end; return its status."""
         pipes = _Pipes()
-        process = self._process = await pipes.start(self.spec.command)
+        process = self._process = await pipes.start(self.spec)
         self.num_starts += 1
         relay = asyncio.create_task(self._relay(await pipes.output()))
         try:
@@ -173,11 +175,12 @@ class _Pipes:
         self._output = os.fdopen(output, "rb")
         self._transport: asyncio.BaseTransport | None = None
 
-    async def start(self, command: tuple[str, ...]) -> Process:
+    async def start(self, spec: ChildSpec) -> Process:
         try:
             return await asyncio.create_subprocess_exec(
                 *_WAIT_THEN_RUN,
-                *command,
+                *spec.command,
+                env=inherited(spec.environment),
                 stdin=self._stdin,
                 stdout=self._stdout,
                 stderr=STDOUT,

@@ -1,0 +1,30 @@
+"""The entry point of `tiercel` and of `python -m tiercel.cli`."""
+
+import typer
+
+from tiercel.cli.bench.command import bench
+from tiercel.cli.chat import chat
+from tiercel.cli.demo import demo
+from tiercel.cli.generate import generate
+from tiercel.cli.inspection import route, tiers
+from tiercel.cli.up import up
+
+app = typer.Typer(
+    name="tiercel",
+    help="Several language models answer together: small tiers draft, larger tiers verify.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (up, generate, chat, route, tiers, bench, demo):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Speed and acceptance of plans over a file of prompts, measured through the running services."""

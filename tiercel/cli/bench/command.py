@@ -1,0 +1,141 @@
+"""`tiercel bench`: tokens per second and acceptance of plans over a file of prompts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from tiercel.cli import options
+from tiercel.cli.bench.measurement import Bench, Sample
+from tiercel.cli.bench.prompts import BenchPrompt, read_prompts
+from tiercel.cli.bench.report import Agreement, PlanReport, agreements, plan_reports
+from tiercel.cli.options import Asking
+from tiercel.cli.output import Output
+from tiercel.cli.running import fail, run, tell_failures
+from tiercel.cli.statistics import number
+from tiercel.clients.router import RouterClient
+
+PLAN_COLUMNS = ("plan", ">answers", ">tokens", ">tokens/s", ">median", ">first s", "chain")
+PAIR_COLUMNS = (
+    "plan", "drafter", "for", ">blocks", ">drafted", ">accepted", ">rejected",
+    ">acceptance", ">mean length",
+)  # fmt: skip
+
+PromptsArgument = Annotated[Path, typer.Argument(help="JSONL rows with a `prompt`, or lines.")]
+PlansOption = Annotated[
+    list[str] | None,
+    typer.Option("--plan", help="A plan or its name; several times. Without it: every named one."),
+]
+EveryOption = Annotated[int, typer.Option(min=1, help="Take every Nth prompt.")]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Take at most so many prompts.")]
+RoundsOption = Annotated[int, typer.Option(min=1, help="Go through all of it so many times.")]
+
+
+def bench(
+    prompts: PromptsArgument,
+    *,
+    plan: PlansOption = None,
+    every: EveryOption = 1,
+    limit: LimitOption = None,
+    rounds: RoundsOption = 1,
+    max_new_tokens: options.MaxNewTokensOption = 64,
+    temperature: options.TemperatureOption = 0.0,
+    top_k: options.TopKOption = 0,
+    top_p: options.TopPOption = 1.0,
+    seed: options.SeedOption = 0,
+    raw: options.RawOption = False,
+    router: options.RouterOption = options.DEFAULT_ROUTER,
+    timeout: options.TimeoutOption = 300.0,
+    json: options.JsonOption = False,
+) -> None:
+    """Measure plans over a file of prompts, and check that equal roots answer alike."""
+    labels = [options.check_plan(text) for text in plan or ()]
+    asking = Asking(
+        temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, max_new_tokens=max_new_tokens
+    )
+    output = Output()
+    with tell_failures():
+        chosen = read_prompts(prompts, every=every, limit=limit)
+    samples = run(_measure(router, timeout, asking, chosen, labels, rounds, output, raw=raw))
+    plans, roots = plan_reports(samples), agreements(samples)
+    if json:
+        shape = {"num_prompts": len(chosen), "rounds": rounds, "max_new_tokens": max_new_tokens}
+        output.json({**shape, "asking": asking, "plans": plans, "agreements": roots})
+    else:
+        _show(output, plans, roots)
+    if any(root.differences for root in roots):
+        fail("plans of one root gave different tokens")
+
+
+async def _measure(
+    router: str,
+    timeout_s: float,
+    asking: Asking,
+    prompts: Sequence[BenchPrompt],
+    labels: Sequence[str],
+    rounds: int,
+    output: Output,
+    *,
+    raw: bool,
+) -> list[Sample]:
+    async with RouterClient(router, timeout_s=timeout_s) as client:
+        labels = labels or [named.name for named in (await client.tiers()).plans]
+        shown = output.errors.is_terminal
+        with Progress(console=output.errors, transient=True, disable=not shown) as progress:
+            task = progress.add_task("bench", total=len(labels) * len(prompts) * rounds)
+            measuring = Bench(client, asking, raw=raw, on_sample=lambda _: progress.advance(task))
+            return await measuring.run(prompts, labels, rounds=rounds)
+
+
+def _show(output: Output, plans: Sequence[PlanReport], roots: Sequence[Agreement]) -> None:
+    output.table("plans", PLAN_COLUMNS, [_plan_row(plan.name, plan) for plan in plans])
+    tasks = [_plan_row(f"{plan.name}: {task}", one) for plan in plans
+             for task, one in plan.tasks.items()]  # fmt: skip
+    if tasks:
+        output.table("by task", PLAN_COLUMNS, tasks)
+    pairs = [row for plan in plans for row in _pair_rows(plan)]
+    if pairs:
+        output.table("pairs", PAIR_COLUMNS, pairs)
+    output.line()
+    for root in roots:
+        output.line(_agreement_line(root), "red" if root.differences else "green")
+
+
+def _plan_row(name: str, plan: PlanReport) -> tuple[str, ...]:
+    return (
+        name,
+        str(plan.num_answers),
+        str(plan.num_tokens),
+        f"{plan.tokens_per_s:.1f}",
+        f"{plan.median_tokens_per_s:.1f}",
+        f"{plan.median_first_s:.3f}",
+        plan.plan,
+    )
+
+
+def _pair_rows(plan: PlanReport) -> list[tuple[str, ...]]:
+    return [
+        (
+            plan.name,
+            pair.drafter,
+            pair.verifier,
+            str(pair.num_drafts),
+            str(pair.num_draft_tokens),
+            str(pair.num_accepted_tokens),
+            str(pair.num_rejected_tokens),
+            number(pair.acceptance_rate, 3),
+            number(pair.mean_acceptance_length, 2),
+        )
+        for pair in plan.pairs
+    ]
+
+
+def _agreement_line(root: Agreement) -> str:
+    same = root.num_prompts - len(root.differences)
+    plans = "1 plan" if len(root.names) == 1 else f"{len(root.names)} plans"
+    line = f"root {root.root}: {plans}, the same tokens for {same} of {root.num_prompts} prompts"
+    for one in root.differences:
+        line += f"\n  prompt {one.prompt} differs between {', '.join(one.names)}"
+    return line

@@ -1,0 +1,116 @@
+"""`tiercel route` and `tiercel tiers`: what the router would do, and what it sees."""
+
+from tiercel.cli import options
+from tiercel.cli.answer import decision_object
+from tiercel.cli.options import Asking
+from tiercel.cli.output import Output
+from tiercel.cli.running import run
+from tiercel.cli.statistics import number
+from tiercel.clients.router import RouterClient
+from tiercel.plan_text import print_plan
+from tiercel.replies import Decision, Overview, Replica
+from tiercel.wire.requests import Prompt
+
+REPLICA_COLUMNS = (
+    "tier", "address", "state", "model", "engine", "dtype", "numerics",
+    "bit exact", ">sessions", ">waiting", ">outstanding", ">up s", "problem",
+)  # fmt: skip
+
+
+def route(
+    prompt: options.PromptArgument,
+    *,
+    plan: options.PlanOption = "",
+    policy: options.PolicyOption = "",
+    kind: options.KindOption = "",
+    temperature: options.TemperatureOption = 0.0,
+    max_new_tokens: options.MaxNewTokensOption = 256,
+    system: options.SystemOption = "",
+    raw: options.RawOption = False,
+    router: options.RouterOption = options.DEFAULT_ROUTER,
+    timeout: options.TimeoutOption = 10.0,
+    json: options.JsonOption = False,
+) -> None:
+    """Show which plan the router would choose for a prompt, and why."""
+    asking = Asking(
+        plan=options.check_plan(plan),
+        policy=policy,
+        kind=kind,
+        temperature=temperature,
+        max_new_tokens=max_new_tokens,
+    )
+    words = options.read_prompt(prompt, system=system, raw=raw)
+    decision = run(_route(router, timeout, asking, words))
+    output = Output()
+    if json:
+        output.json(decision_object(decision))
+    else:
+        _show_decision(output, decision)
+
+
+def tiers(
+    *,
+    router: options.RouterOption = options.DEFAULT_ROUTER,
+    timeout: options.TimeoutOption = 10.0,
+    json: options.JsonOption = False,
+) -> None:
+    """Show the state of every replica, and the plans."""
+    overview = run(_overview(router, timeout))
+    output = Output()
+    if json:
+        output.json(overview)
+    else:
+        _show_overview(output, overview)
+
+
+async def _route(router: str, timeout_s: float, asking: Asking, prompt: Prompt) -> Decision:
+    async with RouterClient(router, timeout_s=timeout_s) as client:
+        plan = await options.chosen_plan(client, asking.plan)
+        return await client.route(asking.request(prompt, plan))
+
+
+async def _overview(router: str, timeout_s: float) -> Overview:
+    async with RouterClient(router, timeout_s=timeout_s) as client:
+        return await client.tiers()
+
+
+def _show_decision(output: Output, decision: Decision) -> None:
+    named = f" ({decision.plan_name})" if decision.plan_name else ""
+    output.line(f"plan        {print_plan(decision.plan)}{named}", "bold")
+    output.line(f"policy      {decision.policy}, propensity {decision.propensity:g}")
+    output.line(f"reason      {decision.reason}")
+    output.line(f"decided in  {decision.compute_s * 1000:.2f} ms")
+    rows = [
+        (one.plan_name, number(one.predicted_s, 2), number(one.predicted_quality, 3))
+        for one in decision.candidates
+    ]
+    if rows:
+        output.table("candidates", ("plan", ">predicted s", ">predicted quality"), rows)
+
+
+def _show_overview(output: Output, overview: Overview) -> None:
+    output.table("tiers", REPLICA_COLUMNS, [_replica_row(one) for one in overview.replicas])
+    rows = [
+        (plan.name, print_plan(plan.plan), "default" if plan.is_default else "")
+        for plan in overview.plans
+    ]
+    output.table("plans", ("name", "plan", ""), rows)
+
+
+def _replica_row(replica: Replica) -> tuple[str, ...]:
+    about = replica.description
+    described = ("",) * 7 if about is None else (
+        about.model,
+        about.engine,
+        about.dtype,
+        about.numerics_id[:8],
+        "yes" if about.bit_exact else "no",
+        f"{about.num_sessions}/{about.max_sessions}",
+        str(about.num_waiting_passes),
+    )  # fmt: skip
+    uptime = "" if about is None else f"{about.uptime_s:.0f}"
+    outstanding = str(replica.num_outstanding)
+    state = replica.state.value
+    return (
+        replica.tier, replica.address, state, *described, outstanding, uptime, replica.problem
+    )  # fmt: skip

@@ -1,0 +1,27 @@
+"""Fetches models and builds their graphs before any service starts, so that people see progress."""
+
+from tiercel.cli.output import Output
+from tiercel.tiers import Configuration
+
+_WITH_MODEL = ("onnx", "torch")
+
+
+def prepare(configuration: Configuration, output: Output) -> None:
+    """Put every model that the tiers of this machine need into the cache folder.
+
+    Raises ModelUnavailable. What is there already takes no time.
+    """
+    # Not at the top: other commands start without the libraries that read models.
+    from tiercel.engines.graph_store import built_graph
+    from tiercel.models.embedded import DEFAULT_MODEL
+    from tiercel.models.resolve import resolve
+
+    for name, tier in configuration.tiers.items():
+        if tier.engine not in _WITH_MODEL:
+            continue
+        model = tier.model or DEFAULT_MODEL
+        with output.working(f"{name}: fetching {model}"):
+            checkpoint = resolve(model)
+        if tier.engine == "onnx" and tier.dtype:
+            with output.working(f"{name}: building the {tier.dtype} graph of {model}"):
+                built_graph(checkpoint.weights, tier.dtype)

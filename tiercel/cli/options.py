@@ -1,0 +1,119 @@
+"""Options that several commands share, and the requests that they make."""
+
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from tiercel.clients.router import Request, RouterClient
+from tiercel.errors import InvalidRequest, NotFound
+from tiercel.plan_text import Outline, parse_plan
+from tiercel.types import Message, SamplingParams, StopConditions
+from tiercel.wire.requests import Prompt
+
+DEFAULT_ROUTER = "localhost:50050"
+
+RouterOption = Annotated[
+    str,
+    typer.Option("--router", envvar="TIERCEL_ROUTER", metavar="HOST:PORT", help="The router."),
+]
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", min=0.001, help="Seconds that a request gets.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+PromptArgument = Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")]
+PlanOption = Annotated[
+    str,
+    typer.Option(help="A plan's name, or a plan such as 'target <- draft:4 <- suffix:8'."),
+]
+PolicyOption = Annotated[str, typer.Option(help="Let this policy of the router choose the plan.")]
+KindOption = Annotated[str, typer.Option(help="Your own word for the kind of request.")]
+TemperatureOption = Annotated[float, typer.Option(min=0.0, help="0 takes the best token always.")]
+TopKOption = Annotated[int, typer.Option(min=0, help="Keep the k best tokens; 0 keeps all.")]
+TopPOption = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Keep the best tokens with this mass.")
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(min=0, max=2**64 - 1, help="Seed of the sampling; drawn if not given."),
+]
+MaxNewTokensOption = Annotated[int, typer.Option(min=1, help="Length limit of the answer.")]
+StopOption = Annotated[
+    list[str] | None, typer.Option(help="End before this text; may be given several times.")
+]
+SystemOption = Annotated[str, typer.Option(help="A system message.")]
+RawOption = Annotated[bool, typer.Option("--raw", help="Use no chat template.")]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How to ask, apart from the prompt: what the options of a command say."""
+
+    plan: str = ""
+    policy: str = ""
+    kind: str = ""
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int | None = None
+    max_new_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+
+    def request(self, prompt: Prompt, plan: Outline | str | None) -> Request:
+        """Return the request for `prompt` under a plan that `chosen_plan` has returned."""
+        return Request(
+            prompt=prompt,
+            sampling=SamplingParams(self.temperature, self.top_k, self.top_p, self.seed or 0),
+            seeded=self.seed is not None,
+            stop=StopConditions(max_new_tokens=self.max_new_tokens, strings=self.stop),
+            plan=plan,
+            policy=self.policy,
+            kind=self.kind,
+            logprobs=self.logprobs,
+        )
+
+
+def read_prompt(argument: str, *, system: str = "", raw: bool = False) -> Prompt:
+    """Return the prompt that the argument, or standard input, holds."""
+    text = sys.stdin.read() if argument == "-" else argument
+    if not text.strip():
+        raise typer.BadParameter("the prompt is empty")
+    if raw and system:
+        raise typer.BadParameter("--raw has no place for --system")
+    return text if raw else conversation(text, system=system)
+
+
+def conversation(text: str, *, system: str = "") -> tuple[Message, ...]:
+    """Return the text as a user's turn, after a system message if there is one."""
+    first = (Message("system", system),) if system else ()
+    return (*first, Message("user", text))
+
+
+def check_plan(text: str) -> str:
+    """Return the text of --plan; a plan that cannot be read is bad usage."""
+    if "<-" in text:
+        try:
+            parse_plan(text)
+        except InvalidRequest as error:
+            raise typer.BadParameter(str(error)) from None
+    return text
+
+
+async def chosen_plan(client: RouterClient, text: str) -> Outline | str | None:
+    """Return what `text` stands for: a plan, the name of one, a tier alone; None for nothing.
+
+    Raises NotFound for a name that the router does not know.
+    """
+    if not text:
+        return None
+    if "<-" in text:
+        return parse_plan(text)
+    overview = await client.tiers()
+    names = [plan.name for plan in overview.plans]
+    if text in names:
+        return text
+    if text in {replica.tier for replica in overview.replicas}:
+        return Outline(text)
+    raise NotFound(f"no plan or tier {text!r}; the plans are {', '.join(names)}")

@@ -1,0 +1,81 @@
+"""Tables of what an answer used: by drafter and parent, by tier, and in all."""
+
+from collections.abc import Iterable, Sequence
+
+from tiercel.cli.answer import Answer
+from tiercel.cli.output import Output
+from tiercel.plan_text import print_plan
+from tiercel.types import PairStats, TierStats, Usage
+
+PAIR_COLUMNS = (
+    "drafter", "for", ">blocks", ">drafted", ">accepted", ">rejected",
+    ">acceptance", ">mean length", ">late", ">model s",
+)  # fmt: skip
+TIER_COLUMNS = (
+    "tier", ">tokens first", ">share", ">passes", ">prompt tokens", ">prefill s", ">model s",
+)  # fmt: skip
+
+
+def show_usage(output: Output, answer: Answer) -> None:
+    """Write the tables of one answer, and a line with its speed."""
+    if answer.finished is None:
+        return
+    usage = answer.finished.usage
+    if usage.pairs:
+        output.table("pairs", PAIR_COLUMNS, pair_rows(usage.pairs))
+    output.table("tiers", TIER_COLUMNS, tier_rows(usage.tiers))
+    output.line()
+    output.line(_speed(usage))
+    plan = print_plan(answer.decision.plan) if answer.decision else "?"
+    output.line(
+        f"plan {plan}; seed {answer.finished.seed}; ended by {answer.finished.reason.value}"
+    )
+
+
+def pair_rows(pairs: Iterable[PairStats]) -> list[Sequence[str]]:
+    """Return the rows under PAIR_COLUMNS."""
+    return [
+        (
+            pair.drafter,
+            pair.verifier,
+            str(pair.num_drafts),
+            str(pair.num_draft_tokens),
+            str(pair.num_accepted_tokens),
+            str(pair.num_rejected_tokens),
+            number(pair.acceptance_rate, 3),
+            number(pair.mean_acceptance_length, 2),
+            str(pair.num_late),
+            f"{pair.draft_compute_s:.3f}",
+        )
+        for pair in pairs
+    ]
+
+
+def tier_rows(tiers: Sequence[TierStats]) -> list[Sequence[str]]:
+    """Return the rows under TIER_COLUMNS."""
+    total = max(1, sum(tier.num_committed_tokens for tier in tiers))
+    return [
+        (
+            tier.tier,
+            str(tier.num_committed_tokens),
+            f"{tier.num_committed_tokens / total:.0%}",
+            str(tier.num_forward_passes),
+            str(tier.num_prompt_tokens),
+            f"{tier.prefill_s:.3f}",
+            f"{tier.compute_s:.3f}",
+        )
+        for tier in tiers
+    ]
+
+
+def number(value: float | None, digits: int) -> str:
+    """Return the number with so many digits, or a dash for none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _speed(usage: Usage) -> str:
+    rate = usage.num_completion_tokens / usage.total_s if usage.total_s else 0.0
+    return (
+        f"{usage.num_completion_tokens} tokens in {usage.total_s:.2f} s, {rate:.1f} tokens/s; "
+        f"the first after {usage.time_to_first_token_s:.2f} s"
+    )

@@ -12,7 +12,7 @@ from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
     stop_after_delay,
-    wait_exponential_jitter,
+    wait_random_exponential,
 )
 
 from services.router import metrics
@@ -74,7 +74,7 @@ class Answer:
         patience = AsyncRetrying(
             retry=retry_if_exception_type(may_pass),
             stop=stop_after_delay(max(0.0, min(left, self._max_outage_s))),
-            wait=wait_exponential_jitter(initial=_MIN_WAIT_S, max=_MAX_WAIT_S, jitter=_MIN_WAIT_S),
+            wait=wait_random_exponential(multiplier=_MIN_WAIT_S, max=_MAX_WAIT_S),
             reraise=True,
         )
         try:

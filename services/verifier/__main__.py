@@ -15,15 +15,7 @@ from tiercel.speculation import model_tier
 @asynccontextmanager
 async def opening(settings: Settings) -> AsyncIterator[VerifierServicer]:
     """Load the model."""
-    tier = await model_tier.load(
-        settings.tier,
-        settings.habits(),
-        engine=settings.engine,
-        model=settings.model,
-        dtype=settings.dtype or None,
-        threads=settings.threads,
-        max_length=settings.max_length or None,
-    )
+    tier = await model_tier.load(settings.tier, settings.source(), settings.habits())
     try:
         yield VerifierServicer(tier, max_request_s=settings.max_request_s)
     finally:

@@ -96,8 +96,8 @@ class DraftSession:
         side = self._side
         side.propose(proposal.token_ids, proposal.sources)
         self._compute_s += proposal.compute_s
-        if not proposal.is_sure:
-            self._send(num_held=min(1, len(proposal.token_ids)))
+        if proposal.num_unsure is not None:
+            self._send(num_held=proposal.num_unsure)
             self._paused = True
         elif self._num_missing <= 0 or self._ended:
             self._send(num_held=0)

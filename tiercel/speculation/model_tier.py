@@ -159,18 +159,27 @@ class ModelTier:
             yield ModelProposer(decoder)
 
 
-async def load(
-    name: str,
-    habits: Habits,
-    *,
-    engine: str,
-    model: str,
-    dtype: str | None,
-    threads: int,
-    max_length: int | None,
-) -> ModelTier:
+@dataclass(frozen=True)
+class ModelSource:
+    """Which model to load, and how to run it; empty or 0 leaves it to the engine."""
+
+    engine: str
+    model: str
+    dtype: str = ""
+    device: str = "auto"
+    threads: int = 0
+    max_length: int = 0
+
+
+async def load(name: str, source: ModelSource, habits: Habits) -> ModelTier:
     """Load a model off the event loop and return its tier; raises ModelUnavailable."""
     loaded, tokenizer = await asyncio.to_thread(
-        engines.load, engine, model, dtype=dtype, threads=threads, max_length=max_length
+        engines.load,
+        source.engine,
+        source.model,
+        dtype=source.dtype or None,
+        device=source.device,
+        threads=source.threads,
+        max_length=source.max_length or None,
     )
     return ModelTier(name, ModelRunner(loaded), tokenizer, habits)

@@ -16,7 +16,8 @@ class Proposal:
     token_ids: tuple[int, ...]
     sources: tuple[str, ...]
     compute_s: float
-    is_sure: bool  # False: the last of them is too unlikely to be sent, or there is none
+    # A number: the run ends here, and its last so many tokens are too unlikely to be sent.
+    num_unsure: int | None = None
 
 
 class Proposer(Protocol):
@@ -64,13 +65,14 @@ class ModelProposer:
     async def propose(self, max_tokens: int) -> Proposal | None:
         """Decode one step; a token less likely than the plan's draft_confidence ends the run."""
         if self._decoder.session.room <= 0:
-            return Proposal((), (), 0.0, is_sure=False)
+            return Proposal((), (), 0.0, num_unsure=0)
         confidence = self._decoder.plan.draft_confidence
         step = await self._decoder.step(max_tokens, 0 if confidence > 0 else None)
         if step is None:
             return None
-        is_sure = not confidence or exp(step.logprobs[-1].logprob) >= confidence
-        return Proposal(step.token_ids, step.sources, step.compute_s, is_sure)
+        is_unsure = confidence > 0 and exp(step.logprobs[-1].logprob) < confidence
+        num_unsure = 1 if is_unsure else None
+        return Proposal(step.token_ids, step.sources, step.compute_s, num_unsure)
 
     def replan(self, plan: Plan) -> None:
         """Change what lies below."""

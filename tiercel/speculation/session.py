@@ -107,13 +107,13 @@ class Session:
         tokens = self.sequence.tokens(start) + list(draft)
         job = _Job(start, tokens, tuple(draft), self._offsets[-1], num_top_logprobs)
         verified = await self._pass(partial(self._judge, job), length)
+        self._num_passes += 1
+        self._note_time(verified.compute_s, is_prefill=start < self._terms.num_prompt_tokens - 1)
         if generation != self.generation:
             return None
         self._fed_length = length + verified.num_accepted
         self.sequence.append(verified.token_ids)
         self._note_offsets(verified.token_ids)
-        self._num_passes += 1
-        self._note_time(verified.compute_s, is_prefill=start < self._terms.num_prompt_tokens)
         return verified
 
     def stats(self, tier: str) -> TierStats:

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from tiercel import config
-from tiercel.speculation.model_tier import Habits
+from tiercel.speculation.model_tier import Habits, ModelSource
 
 
 class TierSettings(config.Settings):
@@ -15,6 +15,7 @@ class TierSettings(config.Settings):
         default="smollm2-135m", description="name, Hugging Face id, folder or .gguf file"
     )
     dtype: str = Field(default="", description="number format of the weights; empty: the engine's")
+    device: str = Field(default="auto", description="torch: cpu, cuda, cuda:1 ...; auto picks")
     threads: int = Field(default=0, ge=0, description="threads of a pass; 0: one for each core")
     max_length: int = Field(
         default=0, ge=0, description="longest sequence in tokens; 0: the model's, up to 4096"
@@ -36,6 +37,17 @@ class TierSettings(config.Settings):
         default_factory=lambda: list(Habits.allowed_drafters),
         description="patterns of addresses that plans may name as drafters",
     )
+
+    def source(self) -> ModelSource:
+        """Return which model to load, and how to run it."""
+        return ModelSource(
+            engine=self.engine,
+            model=self.model,
+            dtype=self.dtype,
+            device=self.device,
+            threads=self.threads,
+            max_length=self.max_length,
+        )
 
     def habits(self) -> Habits:
         """Return how the tier treats its sessions and drafters."""

@@ -1,0 +1,63 @@
+"""A drafter over gRPC: unpack, delegate, pack."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, Protocol
+
+import grpc
+
+from tiercel.replies import TierDescription
+from tiercel.rpc.deadlines import deadline_of
+from tiercel.speculation.draft_server import DraftServer
+from tiercel.v1 import drafter_pb2 as pb
+from tiercel.v1 import drafter_pb2_grpc as pb_grpc
+from tiercel.v1 import tier_pb2, tier_pb2_grpc
+from tiercel.wire.answers import description_to_pb
+
+
+class DraftTier(Protocol):
+    """A tier that drafts: with a model, or without one."""
+
+    draft_server: DraftServer
+
+    def describe(self) -> TierDescription:
+        """Return what this replica is, and its load."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back."""
+        ...
+
+
+class DrafterServicer(pb_grpc.DrafterServicer, tier_pb2_grpc.TierServicer):
+    """Serves one tier that drafts."""
+
+    def __init__(self, tier: DraftTier, *, max_request_s: float) -> None:
+        self._tier, self._max_request_s = tier, max_request_s
+
+    def register(self, server: grpc.aio.Server) -> list[str]:
+        """Add the handlers; return the names of the services."""
+        pb_grpc.add_DrafterServicer_to_server(self, server)
+        tier_pb2_grpc.add_TierServicer_to_server(self, server)
+        modules = (pb, tier_pb2)
+        return [name.full_name for m in modules for name in m.DESCRIPTOR.services_by_name.values()]
+
+    async def drain(self) -> None:
+        """Ask parents to go on without this tier."""
+        self._tier.draft_server.leave("the tier is draining")
+
+    async def Draft(
+        self, request_iterator: AsyncIterator[pb.DraftRequest], context: Any
+    ) -> AsyncIterator[pb.DraftResponse]:
+        """Draft for a parent."""
+        deadline = deadline_of(context, self._max_request_s)
+        drafts = self._tier.draft_server.responses(request_iterator, deadline=deadline)
+        async with aclosing(drafts) as responses:
+            async for response in responses:
+                yield response
+
+    async def Describe(
+        self, request: tier_pb2.DescribeRequest, context: Any
+    ) -> tier_pb2.DescribeResponse:
+        """Describe this replica."""
+        return description_to_pb(self._tier.describe())

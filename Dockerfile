@@ -32,5 +32,5 @@ ENV PATH=/opt/tiercel/bin:$PATH \
     HF_HOME=/var/cache/tiercel/huggingface
 USER 10001:10001
 WORKDIR /
-EXPOSE 50050 50051 50060 50061 9090
+EXPOSE 50050 50051 50070 50061 9090
 CMD ["python", "-m", "services.router"]

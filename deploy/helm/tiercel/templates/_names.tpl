@@ -19,7 +19,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
 {{- define "tiercel.port" -}}
-{{- get (dict "router" "50050" "verifier" "50051" "drafter" "50061" "feedback" "50060") . -}}
+{{- get (dict "router" "50050" "verifier" "50051" "drafter" "50061" "feedback" "50070") . -}}
 {{- end }}
 
 {{- define "tiercel.valkeySecret" -}}

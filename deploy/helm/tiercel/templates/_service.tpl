@@ -5,6 +5,7 @@ A gRPC service of ours: a Deployment, its Service and its PodDisruptionBudget. T
   program    the Python package under services/
   own        what values.yaml says of it, over `defaults`
   settings   the settings that the chart decides, by their names in the service
+  presets    settings that the chart would choose, and values.yaml may choose otherwise
   env        further env entries, as a list
   config     true if it reads tiers.toml
   headless   true for tiers: the router picks the replica
@@ -19,7 +20,7 @@ A gRPC service of ours: a Deployment, its Service and its PodDisruptionBudget. T
 {{- $settings := dict "address" (printf "0.0.0.0:%d" $port) "log_json" true "log_level" .root.Values.logLevel "grace_s" $own.graceSeconds -}}
 {{- if $metrics.enabled }}{{ $_ := set $settings "metrics_address" (printf "0.0.0.0:%v" $metrics.port) }}{{ end -}}
 {{- if .config }}{{ $_ := set $settings "config" "/etc/tiercel/tiers.toml" }}{{ end -}}
-{{- $settings = merge $settings .settings $own.settings -}}
+{{- $settings = merge $settings .settings $own.settings (.presets | default dict) -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:

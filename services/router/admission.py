@@ -26,7 +26,7 @@ class Admission:
 
     @asynccontextmanager
     async def place(self, deadline: float) -> AsyncIterator[None]:
-        """Hold a place; `deadline` on the monotonic clock.
+        """Hold a place; `deadline` on the event loop's clock.
 
         Raises Overloaded if the queue is full or the wait too long, DeadlineExceeded if there is
         no time left.

@@ -64,7 +64,7 @@ class Router:
     async def generate(
         self, ask: Ask, objective: Objective, *, kind: str, deadline: float
     ) -> AsyncGenerator[Reply, None]:
-        """Yield a Decision, then Committed, then Finished; `deadline` on the monotonic clock.
+        """Yield a Decision, then Committed, then Finished; `deadline` on the event loop's clock.
 
         Raises TiercelError instead of Finished when there is no answer.
         """

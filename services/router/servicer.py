@@ -1,7 +1,6 @@
 """The router's gRPC surface: unpack, delegate, pack."""
 
 import secrets
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import grpc
 
 from services.router.routing import Router
+from tiercel.rpc.deadlines import deadline_of
 from tiercel.v1 import router_pb2 as pb
 from tiercel.v1 import router_pb2_grpc
 from tiercel.wire.router import (
@@ -46,7 +46,7 @@ class RouterServicer(router_pb2_grpc.RouterServicer):
             ask_from_pb(request, draw_seed=_draw_seed),
             objective_from_pb(request.objective),
             kind=kind_from_pb(request.kind),
-            deadline=self._deadline(context),
+            deadline=deadline_of(context, self._max_request_s),
         )
         async with aclosing(replies) as stream:
             async for reply in stream:
@@ -64,11 +64,6 @@ class RouterServicer(router_pb2_grpc.RouterServicer):
     async def ListTiers(self, request: pb.ListTiersRequest, context: Any) -> pb.ListTiersResponse:
         """List tiers, replicas and plans."""
         return overview_to_pb(self._router.overview())
-
-    def _deadline(self, context: Any) -> float:
-        left = context.time_remaining()
-        limit = self._max_request_s if left is None else min(left, self._max_request_s)
-        return time.monotonic() + float(limit)
 
 
 def _draw_seed() -> int:

@@ -139,11 +139,15 @@ class ScriptedTier(verifier_pb2_grpc.VerifierServicer, tier_pb2_grpc.TierService
 
 
 @asynccontextmanager
-async def serving(script: Script, address: str = "localhost:0") -> AsyncIterator[str]:
-    """Serve the script; yield its address."""
+async def serving(
+    script: Script, address: str = "localhost:0", *, loaded: asyncio.Event | None = None
+) -> AsyncIterator[str]:
+    """Serve the script, ready when it is `loaded`; yield its address then."""
 
     @asynccontextmanager
     async def opening():
+        if loaded:
+            await loaded.wait()
         yield ScriptedTier(script)
 
     async with rpc.server(opening(), address) as port:

@@ -88,7 +88,7 @@ async def test_a_named_plan_and_a_plan_spelled_out(stack, tmp_path):
         (
             request(plan=Outline("none")),
             NotFound,
-            "no tier 'none'; the tiers here are target, draft",
+            "no tier 'none'; the tiers here are target",
         ),
         (request(plan=Outline("suffix")), PlanRefused, "'suffix' is no verifier"),
         (request(plan=Outline("target", address="elsewhere:1")), PlanRefused, "'elsewhere:1'"),
@@ -151,6 +151,21 @@ async def test_a_tier_that_comes_late_is_waited_for(stack, tmp_path):
     await asyncio.sleep(0.3)
     await stack.enter_async_context(serving(Script(), address))
     assert (await asking).token_ids == answer(5, 12)
+
+
+async def test_a_tier_that_still_loads_is_not_ready_and_gets_no_work(stack, tmp_path):
+    address, script, loaded = free_address(), Script(), asyncio.Event()
+    config = configuration_file(tmp_path, {"target": [address]}, {"target": "target"})
+    client = await stack.enter_async_context(routing(config, max_outage_s=10.0))
+    serves = asyncio.create_task(stack.enter_async_context(serving(script, address, loaded=loaded)))
+    while (await client.tiers()).replicas[0].state is not ReplicaState.NOT_READY:
+        await asyncio.sleep(0.02)
+    asking = asyncio.create_task(reply(client, request()))
+    await asyncio.sleep(0.3)
+    assert script.opens == []
+    loaded.set()
+    assert (await asking).token_ids == answer(5, 12)
+    await serves
 
 
 async def eventually_unreachable(client) -> None:

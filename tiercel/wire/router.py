@@ -13,11 +13,11 @@ from tiercel.replies import (
     Overview,
     Replica,
     ReplicaState,
-    TierDescription,
 )
 from tiercel.sessions import Ask, Objective
 from tiercel.types import Acceptance, Plan, Rule
-from tiercel.v1 import decoding_pb2, router_pb2, tier_pb2
+from tiercel.v1 import decoding_pb2, router_pb2
+from tiercel.wire.answers import committed_to_pb, description_to_pb, end_to_pb
 from tiercel.wire.feedback import MAX_NAME_LENGTH
 from tiercel.wire.outlines import outline_from_pb
 from tiercel.wire.plans import plan_to_pb
@@ -27,14 +27,13 @@ from tiercel.wire.requests import (
     sampling_from_pb,
     stop_from_pb,
 )
-from tiercel.wire.results import logprob_to_pb, reason_to_pb, spans_to_pb, to_ns, usage_to_pb
+from tiercel.wire.results import to_ns
 
 _STATES = {
     ReplicaState.READY: router_pb2.REPLICA_STATE_READY,
     ReplicaState.NOT_READY: router_pb2.REPLICA_STATE_NOT_READY,
     ReplicaState.UNREACHABLE: router_pb2.REPLICA_STATE_UNREACHABLE,
 }
-_DESCRIBED = [field.name for field in tier_pb2.DescribeResponse.DESCRIPTOR.fields]
 
 
 def ask_from_pb(
@@ -101,29 +100,11 @@ def decision_to_pb(decision: Decision) -> router_pb2.Decision:
     )
 
 
-def committed_to_pb(committed: Committed) -> decoding_pb2.Committed:
-    """Return the message for tokens that are final."""
-    return decoding_pb2.Committed(
-        position=committed.position,
-        token_ids=committed.token_ids,
-        text=committed.text,
-        spans=spans_to_pb(committed.spans),
-        logprobs=[logprob_to_pb(entry) for entry in committed.logprobs],
-        plan_version=committed.plan_version,
-        compute_ns=to_ns(committed.compute_s),
-        text_lengths=committed.text_lengths,
-    )
-
-
 def finished_to_pb(finished: Finished) -> router_pb2.GenerateFinished:
     """Return the message for the end of an answer."""
     held, not_held = router_pb2.EXACTNESS_HELD, router_pb2.EXACTNESS_NOT_HELD
     return router_pb2.GenerateFinished(
-        finished=decoding_pb2.Finished(
-            reason=reason_to_pb(finished.reason),
-            usage=usage_to_pb(finished.usage),
-            stop_string=finished.stop_string,
-        ),
+        finished=end_to_pb(finished.reason, finished.usage, finished.stop_string),
         seed=finished.seed,
         exactness=held if finished.exact else not_held,
         lossy_rules=[_rule_to_pb(rule) for rule in finished.lossy_rules],
@@ -148,13 +129,9 @@ def _replica_to_pb(replica: Replica) -> router_pb2.Replica:
         address=replica.address,
         state=_STATES[replica.state],
         num_outstanding=replica.num_outstanding,
-        description=_description_to_pb(replica.description) if replica.description else None,
+        description=description_to_pb(replica.description) if replica.description else None,
         problem=replica.problem,
     )
-
-
-def _description_to_pb(description: TierDescription) -> tier_pb2.DescribeResponse:
-    return tier_pb2.DescribeResponse(**{name: getattr(description, name) for name in _DESCRIBED})
 
 
 def _candidate_to_pb(candidate: Candidate) -> router_pb2.Candidate:

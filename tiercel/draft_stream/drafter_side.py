@@ -66,18 +66,18 @@ class DrafterSide:
         self.sequence.append(token_ids)
         self._sources += sources
 
-    def block(self) -> Block:
-        """Return the tokens not yet sent as a block, and count them as sent."""
+    def block(self, num_held: int = 0) -> Block:
+        """Return the tokens not yet sent, but for the last `num_held`, and count them as sent."""
         start = self._sent_length
+        end = max(start, len(self.sequence) - num_held)
         block = Block(
             epoch=self.epoch,
             start_position=start,
-            token_ids=tuple(self.sequence.tokens(start)),
+            token_ids=tuple(self.sequence.tokens(start, end)),
             prefix_hash=self.sequence.hash_at(start),
-            sources=tuple(self._sources),
+            sources=tuple(self._sources[: end - start]),
         )
-        self._sent_length = len(self.sequence)
-        self._sources.clear()
+        self._skip_to(end)
         return block
 
     def _hash_after(self, fork: int, rest: Sequence[int]) -> int:

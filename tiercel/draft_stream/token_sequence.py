@@ -46,7 +46,7 @@ class TokenSequence:
         return self._hashes[length]
 
     def agreement(self, start: int, token_ids: Sequence[int]) -> int:
-        """Return how many of `token_ids` stand here from `start` on, up to the first that differs."""
+        """Return how many of `token_ids` stand here from `start` on, in an unbroken run."""
         own = self._token_ids[start : start + len(token_ids)]
         for count, (here, there) in enumerate(zip(own, token_ids, strict=False)):
             if here != there:

@@ -53,7 +53,7 @@ class Tokenizer:
     def encode(
         self, text: str, *, add_special: bool = False, parse_special: bool = False
     ) -> list[int]:
-        """Return the ids of `text`.
+        """Return the ids of `text`; bytes that the vocabulary lacks are dropped.
 
         `add_special` puts the model's first token before it, where the model has one.
         `parse_special` reads the literal text of special tokens as those tokens; leave it off

@@ -42,12 +42,14 @@ class OnnxModel:
     ) -> None:
         """Load the model; 0 threads means one for each core, no `max_length` means 4096 or less."""
         self._config = weights.config
-        self._max_length = _capped_length(self._config, max_length)
+        capped_length = _capped_length(self._config, max_length)
         self._session = _open_session(built_graph(weights, dtype), threads)
         self._pads_whole_row = False
         packed = (self._config.num_heads + 2 * self._config.num_kv_heads) * self._config.head_dim
         self._padding = [np.zeros((count, packed), np.float32) for count in (0, 1)]
+        self._max_length = graph_positions(self._config)  # the probe may need more than the cap
         bit_exact = self._find_exact_padding()
+        self._max_length = capped_length
         self._description = ModelDescription(
             name=name,
             engine="onnx",

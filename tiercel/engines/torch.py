@@ -39,7 +39,7 @@ class TorchCache:
         if length == 0:
             self.past = transformers.DynamicCache()
         elif length < self.length:
-            self.past.crop(length)
+            self.past.crop(length - self.length)  # negative: how many to drop
 
     def close(self) -> None:
         """Give the memory back; a closed cache may not be used again."""
@@ -64,14 +64,10 @@ class TorchModel:
             torch.set_num_threads(threads)
         self._model = _loaded(checkpoint, _torch_dtype(dtype)).to(self._device).eval()
         self._vocab_size = int(self._model.config.vocab_size)
-        self._max_length = _capped_length(self._model.config, max_length)
-        # Some kernels treat width 1 apart; where padding does not help either, we say so.
-        self._pads = False
-        bit_exact = is_bit_exact(self, self._vocab_size)
-        if not bit_exact:
-            self._pads = True
-            bit_exact = is_bit_exact(self, self._vocab_size)
-            self._pads = bit_exact
+        capped_length = _capped_length(self._model.config, max_length)
+        self._max_length = _positions(self._model.config)  # the probe may need more than the cap
+        bit_exact = self._find_exact_padding()
+        self._max_length = capped_length
         self._description = ModelDescription(
             name=checkpoint.name,
             engine="torch",
@@ -100,6 +96,17 @@ class TorchModel:
     def close(self) -> None:
         """Give back the weights."""
         del self._model
+
+    def _find_exact_padding(self) -> bool:
+        """Return whether the bits do not depend on the width, at best with lone tokens padded.
+
+        Where padding does not help either, it is left off.
+        """
+        for self._pads in (False, True):
+            if is_bit_exact(self, self._vocab_size):
+                return True
+        self._pads = False
+        return False
 
     @torch.inference_mode()
     def _extend_one(self, step: Step) -> Logits:
@@ -177,8 +184,13 @@ def _from_pretrained(folder: Path, dtype: torch.dtype, **options: str) -> Any:
     )
 
 
+def _positions(config: Any) -> int:
+    """Return how many tokens the model can hold."""
+    return int(config.max_position_embeddings)
+
+
 def _capped_length(config: Any, max_length: int | None) -> int:
-    possible = int(config.max_position_embeddings)
+    possible = _positions(config)
     if max_length is None:
         return min(possible, _DEFAULT_MAX_LENGTH)
     if not 1 <= max_length <= possible:

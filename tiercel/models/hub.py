@@ -23,7 +23,7 @@ def downloaded_folder(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=_PATTERNS))
     except LocalEntryNotFoundError as error:
         raise ModelUnavailable(
-            f"model {name!r} is neither here nor can the Hugging Face hub be reached"
+            f"model {name!r} is not here, nor can the Hugging Face hub be reached"
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -34,7 +34,7 @@ def resolve(name: str) -> Checkpoint:
     path = Path(name).expanduser()
     if path.is_file():
         return _from_file(path)
-    if path.is_dir():
+    if name and path.is_dir():
         return _from_folder(path.name, path)
     if is_hub_id(name):
         return _from_folder(name, downloaded_folder(name))

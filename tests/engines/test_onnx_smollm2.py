@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from tests.engines.passes import logits_by_widths, same_bits
+from tiercel.engines import load
+from tiercel.engines.language_model import LanguageModel, Logits, Step
+from tiercel.tokenizer import Tokenizer
+from tiercel.types import Message
+
+QUESTION = [Message("user", "Name three birds of prey.")]
+Loaded = tuple[LanguageModel, Tokenizer]
+
+
+@pytest.fixture(scope="module")
+def fp32() -> Loaded:
+    return load("onnx", "smollm2-135m", dtype="fp32")
+
+
+@pytest.fixture(scope="module")
+def answer(fp32: Loaded) -> tuple[list[int], list[int], Logits]:
+    """The prompt, 48 greedy tokens of the float32 model, and the logits that chose them."""
+    model, tokenizer = fp32
+    prompt = tokenizer.render(QUESTION)
+    cache, fresh = model.open(), prompt
+    tokens: list[int] = []
+    rows: list[Logits] = []
+    for _ in range(48):
+        rows += model.extend([Step(cache, fresh, 1)])
+        fresh = [int(rows[-1].argmax())]
+        tokens += fresh
+    cache.close()
+    return prompt, tokens, np.concatenate(rows)
+
+
+def test_the_model_answers_in_words(
+    fp32: Loaded, answer: tuple[list[int], list[int], Logits]
+) -> None:
+    text = fp32[1].decode(answer[1])
+    assert "owl" in text.lower() or "eagle" in text.lower()
+
+
+def test_verifying_gives_the_bits_of_decoding_one_by_one(
+    fp32: Loaded, answer: tuple[list[int], list[int], Logits]
+) -> None:
+    prompt, tokens, rows = answer
+    for widths in ([len(prompt), 48], [len(prompt), 4], [3, 5]):
+        again = logits_by_widths(fp32[0], prompt + tokens[:-1], widths)
+        assert same_bits(again[len(prompt) - 1 :], rows), widths
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+def test_quantized_bits_do_not_depend_on_the_width_and_choices_are_nearly_float32s(
+    answer: tuple[list[int], list[int], Logits], dtype: str
+) -> None:
+    prompt, tokens, rows = answer
+    model, _ = load("onnx", "smollm2-135m", dtype=dtype)
+    assert model.description.bit_exact
+    sequence = prompt + tokens[:-1]
+    whole = logits_by_widths(model, sequence, [len(sequence)])
+    assert same_bits(logits_by_widths(model, sequence, [2, 1, 7]), whole)
+    agreeing = whole[len(prompt) - 1 :].argmax(axis=1) == rows.argmax(axis=1)
+    assert agreeing.mean() > 0.85
+    assert not same_bits(whole[len(prompt) - 1 :], rows)
+
+
+def test_float32_logits_are_those_of_transformers(
+    fp32: Loaded, answer: tuple[list[int], list[int], Logits]
+) -> None:
+    pytest.importorskip("torch")
+    reference, tokenizer = load("torch", "smollm2-135m", dtype="fp32")
+    prompt, tokens, rows = answer
+    assert tokenizer.render(QUESTION) == prompt
+    sequence = prompt + tokens[:-1]
+    expected = logits_by_widths(reference, sequence, [len(sequence)])[len(prompt) - 1 :]
+    np.testing.assert_allclose(rows, expected, atol=2e-3)
+    assert (rows.argmax(axis=1) == expected.argmax(axis=1)).all()

@@ -71,12 +71,7 @@ class Store:
 
     async def read(self, have: Snapshot | None = None) -> Snapshot | None:
         """Return everything learned, or None if that is what the caller has. Raises Unavailable."""
-        seen: list[str | int] = [have.epoch, have.version] if have else ["", 0]
-        async with self._answering(), asyncio.timeout(self._timeout_s):
-            reply = await self._read(
-                keys=self._keys("state", "cells"), args=[*seen, uuid.uuid4().hex]
-            )
-        return self._snapshot(*reply) if len(reply) > 2 else None
+        return await self._finished(self._read_news(have))
 
     async def hints(self) -> AsyncGenerator[None, None]:
         """Yield whenever something may have changed; hints get lost. Raises Unavailable."""
@@ -115,6 +110,14 @@ class Store:
             added = [part for name, delta in sums.items() for part in (name, repr(delta))]
             arguments += [cell.name, limit, len(sums), *added]
         return arguments
+
+    async def _read_news(self, have: Snapshot | None) -> Snapshot | None:
+        seen: list[str | int] = [have.epoch, have.version] if have else ["", 0]
+        async with self._answering(), asyncio.timeout(self._timeout_s):
+            reply = await self._read(
+                keys=self._keys("state", "cells"), args=[*seen, uuid.uuid4().hex]
+            )
+        return self._snapshot(*reply) if len(reply) > 2 else None
 
     async def _rate_once(self, rating: Rating) -> bool:
         keys = self._keys("state", f"rating:{rating.decision_id}", f"rated:{rating.event_id}")

@@ -1,7 +1,7 @@
 """The learned policy as it changes: read from the store at intervals and on hints, told to many."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 
 from services.feedback import metrics
@@ -10,6 +10,8 @@ from services.feedback.estimates import Estimator
 from services.feedback.store import Store
 from tiercel.errors import Unavailable
 from tiercel.learning import LearnedPolicy
+
+_CANCEL_AGAIN_S = 0.1
 
 
 class PolicyFeed:
@@ -35,8 +37,7 @@ class PolicyFeed:
             try:
                 yield self
             finally:
-                for task in following:
-                    task.cancel()
+                await _cancelled(following)
 
     async def current(self) -> LearnedPolicy:
         """Return the policy of now; while the store is away the last known. Raises Unavailable."""
@@ -96,3 +97,15 @@ class PolicyFeed:
         if not self._closed:
             self._changed.set()
             self._changed = asyncio.Event()
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: before Python 3.12 `asyncio.wait_for`, which redis-py sends with, drops a
+    cancellation that comes together with its result.
+    """
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)

@@ -32,17 +32,19 @@ class RedisServer:
             ],
             stdout=subprocess.DEVNULL,
         )
-        while not await self._listens():
+        while not await self._answers():
             assert self.process.poll() is None, "the server did not start"
             await asyncio.sleep(0.01)
 
-    async def _listens(self) -> bool:
+    async def _answers(self) -> bool:
         try:
-            _, writer = await asyncio.open_unix_connection(self.socket)
+            reader, writer = await asyncio.open_unix_connection(self.socket)
         except OSError:
             return False
+        writer.write(b"PING\r\n")
+        answer = await reader.readline()  # -LOADING while it reads its file
         writer.close()
-        return True
+        return answer.startswith(b"+PONG")
 
     def send(self, number: signal.Signals) -> None:
         assert self.process

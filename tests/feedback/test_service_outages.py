@@ -2,13 +2,19 @@
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
+from pydantic import SecretStr
 
+from services.feedback.__main__ import opening
+from services.feedback.settings import Settings
 from tests.feedback.calls import get, report, until_version, watch
 from tests.feedback.conftest import StartService
 from tests.feedback.outcomes import outcome
 from tests.feedback.servers import RedisServer
+from tiercel import rpc
 from tiercel.errors import Unavailable
 
 
@@ -62,3 +68,19 @@ async def test_the_service_starts_without_redis_and_finds_it_later(
     assert not first.done()
     await redis.start()
     assert (await first).version == 0
+
+
+async def test_the_service_stops_though_a_cancellation_is_dropped(
+    valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("services.feedback.store.Store.hints", hints_that_drop_a_cancellation)
+    async with asyncio.timeout(20):
+        async with rpc.server(opening(Settings(redis_url=SecretStr(valkey.url))), "localhost:0"):
+            await asyncio.sleep(0)
+
+
+async def hints_that_drop_a_cancellation(_: object) -> AsyncIterator[None]:
+    with suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    await asyncio.Event().wait()
+    yield

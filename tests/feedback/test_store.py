@@ -11,7 +11,7 @@ from services.feedback.store import Memory, Store
 from tests.feedback.conftest import OpenStore
 from tests.feedback.outcomes import outcome
 from tests.feedback.servers import RedisServer
-from tiercel.errors import InvalidRequest
+from tiercel.errors import InvalidRequest, Unavailable
 from tiercel.learning import Rating
 
 PAIR = Cell.of_pair("draft", "target", "")
@@ -27,11 +27,12 @@ async def snapshot(store: Store) -> Snapshot:
 
 async def test_outcomes_add_up_without_loss_of_digits(redis: RedisServer, open_store: OpenStore):
     store = open_store(redis.url, LONG)
-    fraction = 0.1 + 1e-13
-    assert await store.apply([outcome(draft_s=fraction), outcome(draft_s=fraction)]) == [True] * 2
+    seconds = 0.1 + 1e-16
+    assert await store.apply([outcome(draft_s=seconds)]) == [True]
+    assert (await snapshot(store)).cells[PAIR]["draft_s"] == seconds
+    assert await store.apply([outcome()]) == [True]
     cells = (await snapshot(store)).cells
     assert cells[PAIR]["accepted"] == pytest.approx(180, rel=1e-6)
-    assert cells[PAIR]["draft_s"] == pytest.approx(2 * fraction, rel=1e-8)
     assert cells[TIER]["passes"] == pytest.approx(50, rel=1e-6)
     assert cells[TIER]["width"] == pytest.approx(50 * 5, rel=1e-6)
 
@@ -125,6 +126,14 @@ async def test_without_its_check_the_step_would_be_poisoned(
     store._apply = store._client.register_script(script.replace(check, ""))
     await store.apply([outcome(draft_s=math.nan)])
     assert PAIR not in (await snapshot(store)).cells
+
+
+async def test_a_key_that_is_not_ours_leaves_no_mark(valkey: RedisServer, open_store: OpenStore):
+    store = open_store(valkey.url, LONG)
+    await store._client.set(store._key("state"), "somebody else's")
+    with pytest.raises(Unavailable):
+        await store.apply([outcome(event_id="e")])
+    assert await store._client.keys("*") == [store._key("state")]
 
 
 async def test_a_cell_that_was_spoiled_starts_again(valkey: RedisServer, open_store: OpenStore):

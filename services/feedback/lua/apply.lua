@@ -66,6 +66,10 @@ while i <= #ARGV do
   i = i + 3 + 2 * count
 end
 
+-- Read before anything is written: a key that is not a hash fails here.
+redis.call('HLEN', state)
+redis.call('HLEN', cells)
+
 if not redis.call('SET', mark, '1', 'NX', 'PX', ARGV[1]) then return 0 end
 for _, change in ipairs(changes) do
   local text = redis.call('HGET', cells, change.name)

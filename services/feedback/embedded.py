@@ -1,6 +1,7 @@
 """A Valkey server of our own, for a machine without Redis: started, watched and stopped here.
 
-Its data outlive it in a folder that one server at a time may use.
+Its data outlive it in a folder that one server at a time may use; a kill may cost the last second
+or two of them.
 """
 
 import asyncio

@@ -28,6 +28,7 @@ class RedisServer:
             [
                 *(self.binary, "--port", "0", "--unixsocket", str(self.socket)),
                 *("--dir", str(self.folder), "--save", "", "--appendonly", "yes"),
+                *("--appendfsync", "always"),  # else a kill may lose the last second
                 *self.options,
             ],
             stdout=subprocess.DEVNULL,

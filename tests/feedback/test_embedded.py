@@ -77,6 +77,7 @@ async def test_a_killed_server_comes_back_with_its_data(folder: Path):
     async with embedded.running(folder) as url:
         store = Store(url, Memory(), namespace="test", timeout_s=0.8)
         await store.apply([outcome(event_id="once")])
+        assert await store._client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]
         [first] = servers_in(folder)
         os.kill(first, signal.SIGKILL)
         while True:

@@ -6,14 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.cli.processes import PATIENCE_S, alive, children_of, command_of, until
 from tiercel.cli.supervisor import ChildSpec, Supervisor, SupervisorError, ports
-
-PATIENCE_S = 20.0
 
 # Listens on its address, has a child of its own, says who it is, and ends at SIGTERM.
 SERVICE = """
@@ -48,32 +46,6 @@ async def answers(address: str) -> bool:
 
 async def at_once(_: str) -> bool:
     return True
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def command_of(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-def children_of(pid: int) -> list[int]:
-    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat")]
-    return [
-        int(stat.split()[0]) for stat in stats if int(stat.rpartition(")")[2].split()[1]) == pid
-    ]
-
-
-async def until(condition, what: str):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.02)
 
 
 class Site:
@@ -220,7 +192,7 @@ async def test_nothing_outlives_a_supervisor_that_is_killed(program: str):
 async def test_a_killed_keeper_is_replaced(site: Site):
     async with site.supervisor() as supervisor:
         await supervisor.wait_ready(PATIENCE_S)
-        [keeper] = [pid for pid in children_of(os.getpid()) if b"keeper.py" in command_of(pid)]
+        [keeper] = [pid for pid in children_of(os.getpid()) if "keeper.py" in command_of(pid)]
         os.kill(keeper, signal.SIGKILL)
         tier = supervisor.children["tier"]
         os.kill(tier.pid, signal.SIGKILL)

@@ -36,7 +36,8 @@ class LogView:
         # 2026-01-31T12:34:56.789Z: people want the time of day.
         clock = str(entry.get("timestamp", ""))[11:19]
         parts = [clock, level if level != "info" else "", str(entry["event"])]
-        rest = [f"{key}={value}" for key, value in entry.items() if key not in _HEAD]
+        named = {key: value for key, value in entry.items() if key not in _HEAD and value != ""}
+        rest = [f"{key}={value}" for key, value in named.items()]
         shown = " ".join(part for part in [*parts, *rest] if part)
         if "exception" in entry:
             shown += f"\n{entry['exception']}"

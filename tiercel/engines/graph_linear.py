@@ -3,9 +3,10 @@
 `int8` rounds every matrix to 8-bit blocks. `int4` keeps the file's own 4-bit codes: MatMulNBits
 takes the scales, and since its fast kernels know integer zero points only, the rest of a block's
 offset is added as offsets @ (sums of the inputs over each block). Rounding the offsets to integer
-zero points instead would be one operation per layer and 25 % faster, but ruins the model:
-SmolLM2-135M's greedy choices then agree with its float32 ones in 3 of 10 positions, not 8.
-`int8` is as good as `int4` and, where the machine's 8-bit dot products are fast, no slower.
+zero points instead saves two operators per layer but ruins the model: of the float32 model's
+greedy choices, SmolLM2-135M (Q4_1) then makes 80 % on chat prompts; this way, and in `int8`, 97 %.
+A lone token costs the same in both, a block of 8 some 10 % less in `int8`, on a machine with fast
+8-bit dot products; `int4` needs half the memory.
 """
 
 from typing import Protocol

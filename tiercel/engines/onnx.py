@@ -6,6 +6,7 @@ whose cache entry lies behind the last token and is overwritten by the next pass
 nothing measurable, for every other operator sees one row.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -152,9 +153,16 @@ def _capped_length(config: ModelConfig, max_length: int | None) -> int:
     return max_length
 
 
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _open_session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    # The runtime's own choice would pin its threads to cores, the same ones in every process.
+    options.intra_op_num_threads = threads or _available_cores()
     options.inter_op_num_threads = 1
     # A spinning thread would take a core from the other tiers of this machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -80,9 +80,20 @@ def the_maths_the_text_and_the_protocol_know_no_transport(module: Module) -> lis
     return module.imports_of(*transport) if pure else []
 
 
+# Both ends of the long streams move messages themselves; what is in them is domain types.
+STREAM_ENDS = (
+    "tiercel.speculation.link",
+    "tiercel.speculation.draft_session",
+    "tiercel.speculation.draft_server",
+    "services.verifier.sessions",
+    "services.verifier.generation",
+    "services.verifier.verification",
+)
+
+
 def only_the_edges_import_the_stubs(module: Module) -> list[str]:
     edges = module.within("tiercel.v1", "tiercel.wire", "tiercel.rpc", "tiercel.clients")
-    if edges or module.parts[-1] in ("servicer", "__main__"):
+    if edges or module.parts[-1] in ("servicer", "__main__") or module.name in STREAM_ENDS:
         return []
     return module.imports_of("tiercel.v1")
 

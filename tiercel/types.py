@@ -111,6 +111,17 @@ class PairStats:
     num_late: int = 0  # blocks that the parent did not wait for any longer
     draft_compute_s: float = 0.0
 
+    def judged(self, num_draft_tokens: int, num_accepted: int, num_rejected: int) -> None:
+        """Count one block of which so many tokens were accepted, and the next perhaps rejected."""
+        self.num_drafts += 1
+        self.num_draft_tokens += num_draft_tokens
+        self.num_accepted_tokens += num_accepted
+        self.num_rejected_tokens += num_rejected
+        places = self.accepted_per_position
+        places += [0] * (num_accepted - len(places))
+        for place in range(num_accepted):
+            places[place] += 1
+
     @property
     def acceptance_rate(self) -> float | None:
         """Return accepted / (accepted + rejected), or None before any token was judged."""

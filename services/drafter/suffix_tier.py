@@ -12,8 +12,7 @@ from tiercel.speculation.draft_server import Drafts, DraftServer, Lost
 from tiercel.speculation.proposer import Proposal, Proposer
 from tiercel.speculation.slots import Slots
 from tiercel.types import PairStats, Plan, TierStats
-from tiercel.v1 import drafter_pb2 as pb
-from tiercel.wire.plans import plan_from_pb
+from tiercel.wire.draft import DraftOpening
 
 
 @dataclass(frozen=True)
@@ -63,10 +62,10 @@ class SuffixTier:
 
     @asynccontextmanager
     async def _proposer(
-        self, opening: pb.DraftOpen, deadline: float, lost: Lost
+        self, opening: DraftOpening, deadline: float, lost: Lost
     ) -> AsyncIterator[Proposer]:
-        plan, pool = plan_from_pb(opening.plan), self._pool(opening.prefix.tokenizer_fingerprint)
-        proposer = SuffixProposer(plan, pool, self._evidence.min_confidence)
+        pool = self._pool(opening.prefix.tokenizer_fingerprint)
+        proposer = SuffixProposer(opening.plan, pool, self._evidence.min_confidence)
         proposer.append(opening.prefix.token_ids)
         try:
             yield proposer

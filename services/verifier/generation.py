@@ -12,7 +12,7 @@ from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.model_tier import ModelTier
 from tiercel.types import FinishReason
 from tiercel.v1 import verifier_pb2 as pb
-from tiercel.wire.answers import committed_to_pb
+from tiercel.wire.answers import committed_to_pb, end_to_pb
 from tiercel.wire.plans import plan_from_pb
 
 
@@ -55,7 +55,7 @@ class Generation:
         # Text that the end released may hold a stop string.
         reason = self._answer.reason or reason
         end = self._report.finished(reason, self._answer, self._decoder)
-        self._outbox.put(pb.VerifierGenerateResponse(finished=end))
+        self._outbox.put(pb.VerifierGenerateResponse(finished=end_to_pb(end)))
 
     async def _step(self) -> FinishReason | None:
         """Commit some tokens; return why the answer is over, if it is."""

@@ -4,20 +4,12 @@ import asyncio
 from dataclasses import dataclass
 
 from tiercel.errors import InvalidRequest, TokenizerMismatch
-from tiercel.speculation.link import Request
+from tiercel.sessions import Ask
 from tiercel.speculation.model_tier import ModelTier
+from tiercel.speculation.request import Request
 from tiercel.types import Message, Plan, StopConditions
-from tiercel.v1 import verifier_pb2 as pb
 from tiercel.wire.draft import check_ids
-from tiercel.wire.plans import plan_from_pb
-from tiercel.wire.requests import (
-    Prompt,
-    TokenIds,
-    num_top_logprobs_from_pb,
-    prompt_from_pb,
-    sampling_from_pb,
-    stop_from_pb,
-)
+from tiercel.wire.requests import Prompt, TokenIds
 
 
 @dataclass(frozen=True)
@@ -37,16 +29,12 @@ class Opening:
         return self.prompt_ids + self.committed_ids
 
 
-async def read_opening(tier: ModelTier, message: pb.GenerateOpen, deadline: float) -> Opening:
-    """Return the opening; raises InvalidRequest, PlanRefused or TokenizerMismatch."""
-    plan = plan_from_pb(message.plan)
+async def admitted(
+    tier: ModelTier, ask: Ask, plan: Plan, committed_ids: tuple[int, ...], deadline: float
+) -> Opening:
+    """Return the session; raises InvalidRequest, PlanRefused or TokenizerMismatch."""
     tier.check_plan(plan)
-    params = sampling_from_pb(message.sampling)
-    stop = stop_from_pb(message.stop, eos_ids=tier.tokenizer.eos_ids)
-    num_top = num_top_logprobs_from_pb(message.num_top_logprobs)
-    prompt = prompt_from_pb(message.prompt)
-    prompt_ids = tuple(await asyncio.to_thread(_ids, tier, prompt))
-    committed_ids = tuple(message.committed_token_ids)
+    prompt_ids = tuple(await asyncio.to_thread(_ids, tier, ask.prompt))
     vocab_size = tier.runner.description.vocab_size
     check_ids("prompt.ids", prompt_ids, vocab_size)
     check_ids("committed_token_ids", committed_ids, vocab_size)
@@ -55,17 +43,17 @@ async def read_opening(tier: ModelTier, message: pb.GenerateOpen, deadline: floa
         plan=plan,
         prompt_ids=prompt_ids,
         committed_ids=committed_ids,
-        stop=stop,
+        stop=ask.stop,
         request=tier.request(
-            request_id=message.request_id,
+            request_id=ask.request_id,
             deadline=deadline,
             num_prompt_tokens=len(prompt_ids),
-            params=params,
-            stop_token_ids=stop.token_ids,
-            max_new_tokens=stop.max_new_tokens,
-            messages=_messages(prompt),
+            params=ask.sampling,
+            stop_token_ids=ask.stop.token_ids,
+            max_new_tokens=ask.stop.max_new_tokens,
+            messages=_messages(ask.prompt),
         ),
-        num_top_logprobs=num_top if message.logprobs else None,
+        num_top_logprobs=ask.num_top_logprobs if ask.logprobs else None,
     )
 
 

@@ -5,14 +5,13 @@ from dataclasses import replace
 
 from services.verifier.answer import Answer
 from tiercel import telemetry
+from tiercel.sessions import SessionEnd
 from tiercel.speculation.decoder import Decoder
 from tiercel.types import FinishReason, TierStats, Usage
-from tiercel.v1 import decoding_pb2
-from tiercel.wire.answers import end_to_pb
 
 
 class Report:
-    """Watches one session's clock and writes its last message."""
+    """Watches one session's clock and writes its end."""
 
     def __init__(self, tier: str, num_prompt_tokens: int) -> None:
         self._tier, self._num_prompt_tokens = tier, num_prompt_tokens
@@ -25,10 +24,8 @@ class Report:
             self._first_token_s = time.monotonic() - self._began
             telemetry.time_to_first_token.labels(self._tier).observe(self._first_token_s)
 
-    def finished(
-        self, reason: FinishReason, answer: Answer, decoder: Decoder
-    ) -> decoding_pb2.Finished:
-        """Return the last message, and count the session as ended."""
+    def finished(self, reason: FinishReason, answer: Answer, decoder: Decoder) -> SessionEnd:
+        """Return the end, and count the session as ended."""
         telemetry.num_requests.labels(self._tier, reason.value).inc()
         pairs, tiers = decoder.stats()
         usage = Usage(
@@ -39,7 +36,7 @@ class Report:
             time_to_first_token_s=self._first_token_s,
             total_s=time.monotonic() - self._began,
         )
-        return end_to_pb(reason, usage, answer.stop_string)
+        return SessionEnd(reason, usage, answer.stop_string)
 
 
 def _with_tokens(tiers: list[TierStats], num_by_tier: dict[str, int]) -> tuple[TierStats, ...]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 
 from services.verifier.generation import Generation
-from services.verifier.opening import Opening, read_opening
+from services.verifier.opening import Opening, admitted
 from services.verifier.verification import Verification
 from tiercel import rpc
 from tiercel.errors import InvalidRequest
@@ -14,6 +14,7 @@ from tiercel.speculation.model_tier import ModelTier
 from tiercel.v1 import decoding_pb2
 from tiercel.v1 import verifier_pb2 as pb
 from tiercel.wire.requests import TokenIds, token_ids_to_pb
+from tiercel.wire.sessions import open_from_pb
 
 
 class Sessions:
@@ -67,7 +68,8 @@ class Sessions:
         kind = message.WhichOneof("message") if message else None
         if message is None or kind != "open":
             raise InvalidRequest("message", kind, "the first message must be open")
-        return await read_opening(self._tier, message.open, deadline)
+        asked = open_from_pb(message.open, eos_ids=self._tier.tokenizer.eos_ids)
+        return await admitted(self._tier, *asked, deadline)
 
     def _opened(self, opening: Opening) -> pb.GenerateOpened:
         prompt = TokenIds(opening.prompt_ids, self._tier.tokenizer.fingerprint)

@@ -13,7 +13,7 @@ from tiercel.speculation.model_tier import ModelTier
 from tiercel.types import FinishReason
 from tiercel.v1 import drafter_pb2
 from tiercel.v1 import verifier_pb2 as pb
-from tiercel.wire.answers import committed_to_pb
+from tiercel.wire.answers import committed_to_pb, end_to_pb
 from tiercel.wire.draft import block_from_pb, resync_to_pb
 from tiercel.wire.plans import MAX_SPECULATIVE_TOKENS
 
@@ -48,7 +48,7 @@ class Verification:
             self._outbox.put(pb.VerifyResponse(verdict=verdict))
         reason = self._answer.reason or reason
         end = self._report.finished(reason, self._answer, self._decoder)
-        self._outbox.put(pb.VerifyResponse(finished=end))
+        self._outbox.put(pb.VerifyResponse(finished=end_to_pb(end)))
 
     async def _take(self, message: pb.VerifyRequest) -> FinishReason | None:
         kind = message.WhichOneof("message")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from tiercel import rpc
 from tiercel.errors import PlanRefused
-from tiercel.speculation.link import DrafterLink, Observer, Request
+from tiercel.speculation.link import DrafterLink
+from tiercel.speculation.request import Observer, Request
 from tiercel.speculation.session import Session, Verified
 from tiercel.types import PairStats, Plan, TierStats, TokenLogprob
 

@@ -11,8 +11,7 @@ from tiercel.speculation.proposer import Proposer
 from tiercel.speculation.slots import Slots
 from tiercel.v1 import decoding_pb2
 from tiercel.v1 import drafter_pb2 as pb
-from tiercel.wire.draft import check_ids
-from tiercel.wire.plans import plan_from_pb
+from tiercel.wire.draft import DraftOpening, check_ids, opening_from_pb
 
 Lost = Callable[[tuple[str, ...], str], None]
 
@@ -35,7 +34,7 @@ class DraftServer:
         self,
         drafts: Drafts,
         slots: Slots,
-        opener: Callable[[pb.DraftOpen, float, Lost], AbstractAsyncContextManager[Proposer]],
+        opener: Callable[[DraftOpening, float, Lost], AbstractAsyncContextManager[Proposer]],
     ) -> None:
         """`opener` makes the proposer for an opening, with the stream's deadline (loop time)."""
         self._drafts, self._slots, self._opener = drafts, slots, opener
@@ -60,30 +59,28 @@ class DraftServer:
         for outbox in self._outboxes:
             outbox.put(pb.DraftResponse(go_away=pb.GoAway(reason=reason)))
 
-    async def _opening(self, inbox: rpc.Inbox[pb.DraftRequest]) -> pb.DraftOpen:
+    async def _opening(self, inbox: rpc.Inbox[pb.DraftRequest]) -> DraftOpening:
         message = await inbox.get()
         kind = message.WhichOneof("message") if message else None
         if message is None or kind != "open":
             raise InvalidRequest("message", kind, "the first message must be open")
-        self._check(message.open)
-        return message.open
+        opening = opening_from_pb(message.open)
+        self._check(opening)
+        return opening
 
-    def _check(self, opening: pb.DraftOpen) -> None:
+    def _check(self, opening: DraftOpening) -> None:
         drafts, prefix = self._drafts, opening.prefix
         own = drafts.tokenizer_fingerprint
         if own and prefix.tokenizer_fingerprint != own:
             theirs = prefix.tokenizer_fingerprint
             raise TokenizerMismatch(f"{drafts.tier} has tokenizer {own}, the prefix {theirs!r}")
         check_ids("open.prefix.token_ids", prefix.token_ids, drafts.vocab_size)
-        if not 1 <= opening.num_prompt_tokens <= len(prefix.token_ids):
-            why = f"must be from 1 to the prefix's {len(prefix.token_ids)} tokens"
-            raise InvalidRequest("open.num_prompt_tokens", opening.num_prompt_tokens, why)
-        if plan_from_pb(opening.plan).tier != drafts.tier:
+        if opening.plan.tier != drafts.tier:
             raise InvalidRequest("open.plan.tier", opening.plan.tier, f"this is {drafts.tier}")
 
     @asynccontextmanager
     async def _session(
-        self, opening: pb.DraftOpen, deadline: float
+        self, opening: DraftOpening, deadline: float
     ) -> AsyncIterator[tuple[DraftSession, rpc.Outbox[pb.DraftResponse]]]:
         outbox = rpc.Outbox(_heartbeat, interval_s=self._drafts.heartbeat_s)
 

@@ -7,7 +7,7 @@ from tiercel.draft_stream import DrafterSide, Resync, TokenSequence
 from tiercel.errors import InvalidRequest
 from tiercel.speculation.proposer import Proposal, Proposer
 from tiercel.v1 import drafter_pb2 as pb
-from tiercel.wire.draft import advance_from_pb, block_to_pb, resync_to_pb
+from tiercel.wire.draft import DraftOpening, advance_from_pb, block_to_pb, resync_to_pb
 from tiercel.wire.plans import plan_from_pb
 from tiercel.wire.results import pair_to_pb, tier_to_pb, to_ns
 
@@ -17,20 +17,19 @@ class DraftSession:
 
     def __init__(
         self,
-        opening: pb.DraftOpen,
+        opening: DraftOpening,
         proposer: Proposer,
         outbox: rpc.Outbox[pb.DraftResponse],
         *,
         vocab_size: int,
     ) -> None:
-        plan = plan_from_pb(opening.plan)
         self._proposer, self._outbox, self._vocab_size = proposer, outbox, vocab_size
-        self._stop_ids = frozenset(opening.stop_token_ids)
-        self._plan_version = plan.version
+        self._stop_ids = opening.stop_token_ids
+        self._plan_version = opening.plan.version
         self._side = DrafterSide(
             TokenSequence(opening.prefix.token_ids),
             max_tokens_ahead=opening.max_tokens_ahead,
-            num_speculative_tokens=plan.num_speculative_tokens,
+            num_speculative_tokens=opening.plan.num_speculative_tokens,
         )
         self._last_length = len(self._side.sequence) + opening.max_new_tokens
         self._paused = False  # nothing more to say before the parent moves

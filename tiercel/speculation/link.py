@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import grpc
@@ -10,12 +9,12 @@ import grpc
 from tiercel import errors, rpc
 from tiercel.draft_stream import BlockFate, Judgement, ParentSide, TokenSequence
 from tiercel.speculation.pace import Pace
-from tiercel.types import Message, PairStats, Plan, SamplingParams, TierStats
+from tiercel.speculation.request import Observer, Request
+from tiercel.types import PairStats, Plan, TierStats
 from tiercel.v1 import decoding_pb2, drafter_pb2_grpc
 from tiercel.v1 import drafter_pb2 as pb
-from tiercel.wire.draft import advance_to_pb, block_from_pb, resync_from_pb
+from tiercel.wire.draft import advance_to_pb, block_from_pb, opening_to_pb, resync_from_pb
 from tiercel.wire.plans import MAX_SPECULATIVE_TOKENS, plan_to_pb
-from tiercel.wire.requests import messages_to_pb, sampling_to_pb
 from tiercel.wire.results import pair_from_pb, tier_from_pb, to_s
 
 # Trying again cannot mend these.
@@ -29,33 +28,6 @@ _FINAL = (
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.2, 5.0
 # How long a clean end may take before the call is cut off.
 _FINISH_S = 0.5
-
-
-@dataclass(frozen=True)
-class Request:
-    """What every drafter of one request must know."""
-
-    request_id: str
-    parent: str  # name of the parent's tier
-    tokenizer_fingerprint: str
-    vocab_size: int
-    num_prompt_tokens: int
-    params: SamplingParams
-    stop_token_ids: frozenset[int]
-    max_new_tokens: int
-    deadline: float  # on the event loop's clock
-    messages: tuple[Message, ...] = ()
-    heartbeat_s: float = 2.0
-    tokens_ahead: int = 0  # credit beyond one block
-    always_draft: bool = False
-
-
-@dataclass
-class Observer:
-    """Where a link tells its parent what happened."""
-
-    changed: Callable[[], None]
-    lost: Callable[[tuple[str, ...], str], None]
 
 
 @dataclass
@@ -169,7 +141,8 @@ class DrafterLink:
         """Run one stream to its end; returns only after a clean `finish`."""
         interval_s = self.request.heartbeat_s
         outbox = rpc.Outbox(_heartbeat, interval_s=interval_s)
-        outbox.put(pb.DraftRequest(open=self._open()))
+        opening = self.request.opening(self.plan, self.sequence)
+        outbox.put(pb.DraftRequest(open=opening_to_pb(opening)))
         self._side, self._kept_length = ParentSide(self.sequence), len(self.sequence)
         self.pace = self._new_pace()
         remaining_s = self.request.deadline - asyncio.get_running_loop().time()
@@ -188,24 +161,6 @@ class DrafterLink:
             outbox.close()
             call.cancel()
             self.observer.changed()
-
-    def _open(self) -> pb.DraftOpen:
-        request, num_wanted = self.request, self.plan.num_speculative_tokens
-        num_generated = len(self.sequence) - request.num_prompt_tokens
-        return pb.DraftOpen(
-            request_id=request.request_id,
-            plan=plan_to_pb(self.plan),
-            prefix=decoding_pb2.TokenIds(
-                token_ids=self.sequence.tokens(),
-                tokenizer_fingerprint=request.tokenizer_fingerprint,
-            ),
-            num_prompt_tokens=request.num_prompt_tokens,
-            sampling=sampling_to_pb(request.params),
-            stop_token_ids=sorted(request.stop_token_ids),
-            max_new_tokens=max(0, request.max_new_tokens - num_generated),
-            max_tokens_ahead=num_wanted + request.tokens_ahead,
-            messages=messages_to_pb(request.messages),
-        )
 
     def _take(self, message: pb.DraftResponse) -> None:
         kind = message.WhichOneof("message")
@@ -249,7 +204,7 @@ class DrafterLink:
     def _judged(self, judgement: Judgement | None) -> None:
         if judgement is None:
             return
-        _count(self.pair, judgement)
+        self.pair.judged(judgement.num_draft_tokens, judgement.num_accepted, judgement.num_rejected)
         self.pace.judged(judgement.num_accepted, judgement.num_rejected, len(self.sequence))
 
     def _send(self, message: pb.DraftRequest) -> None:
@@ -258,17 +213,6 @@ class DrafterLink:
 
     def _new_pace(self) -> Pace:
         return Pace(opened_at=time.monotonic(), always=self.request.always_draft)
-
-
-def _count(pair: PairStats, judgement: Judgement) -> None:
-    pair.num_drafts += 1
-    pair.num_draft_tokens += judgement.num_draft_tokens
-    pair.num_accepted_tokens += judgement.num_accepted
-    pair.num_rejected_tokens += judgement.num_rejected
-    places = pair.accepted_per_position
-    places += [0] * (judgement.num_accepted - len(places))
-    for place in range(judgement.num_accepted):
-        places[place] += 1
 
 
 def _heartbeat(sequence: int) -> pb.DraftRequest:

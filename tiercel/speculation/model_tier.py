@@ -14,16 +14,14 @@ from tiercel.plan_rules import check_plan
 from tiercel.replies import TierDescription
 from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.draft_server import Drafts, DraftServer, Lost
-from tiercel.speculation.link import Request
 from tiercel.speculation.proposer import ModelProposer, Proposer
+from tiercel.speculation.request import Request
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.session import Session, Terms
 from tiercel.speculation.slots import Slots
 from tiercel.tokenizer import Tokenizer
 from tiercel.types import Message, Plan, SamplingParams
-from tiercel.v1 import drafter_pb2 as pb
-from tiercel.wire.plans import plan_from_pb
-from tiercel.wire.requests import messages_from_pb, sampling_from_pb
+from tiercel.wire.draft import DraftOpening
 
 
 @dataclass(frozen=True)
@@ -141,21 +139,21 @@ class ModelTier:
 
     @asynccontextmanager
     async def _proposer(
-        self, opening: pb.DraftOpen, deadline: float, lost: Lost
+        self, opening: DraftOpening, deadline: float, lost: Lost
     ) -> AsyncIterator[Proposer]:
-        plan = plan_from_pb(opening.plan)
-        self.check_plan(plan)
+        self.check_plan(opening.plan)
         self.check_length("open.prefix.token_ids", opening.prefix.token_ids)
         request = self.request(
             request_id=opening.request_id,
             deadline=deadline,
             num_prompt_tokens=opening.num_prompt_tokens,
-            params=sampling_from_pb(opening.sampling),
+            params=opening.params,
             stop_token_ids=opening.stop_token_ids,
             max_new_tokens=opening.max_new_tokens,
-            messages=messages_from_pb(opening.messages),
+            messages=opening.messages,
         )
-        async with self.decoder(opening.prefix.token_ids, plan, request, lost) as decoder:
+        prefix = opening.prefix.token_ids
+        async with self.decoder(prefix, opening.plan, request, lost) as decoder:
             yield ModelProposer(decoder)
 
 

@@ -1,7 +1,7 @@
 """What a verifier sends, to protobuf: committed tokens, ends, its description."""
 
 from tiercel.replies import Committed, TierDescription
-from tiercel.types import FinishReason, Usage
+from tiercel.sessions import SessionEnd
 from tiercel.v1 import decoding_pb2, tier_pb2
 from tiercel.wire.results import logprob_to_pb, reason_to_pb, spans_to_pb, to_ns, usage_to_pb
 
@@ -20,10 +20,12 @@ def committed_to_pb(committed: Committed) -> decoding_pb2.Committed:
     )
 
 
-def end_to_pb(reason: FinishReason, usage: Usage, stop_string: str) -> decoding_pb2.Finished:
+def end_to_pb(end: SessionEnd) -> decoding_pb2.Finished:
     """Return the message for the end of a session."""
     return decoding_pb2.Finished(
-        reason=reason_to_pb(reason), usage=usage_to_pb(usage), stop_string=stop_string
+        reason=reason_to_pb(end.reason),
+        usage=usage_to_pb(end.usage),
+        stop_string=end.stop_string,
     )
 
 

@@ -1,12 +1,72 @@
 """The messages of the draft stream to protobuf and back."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tiercel.draft_stream import Advance, Block, Resync
 from tiercel.errors import InvalidRequest
-from tiercel.types import Span
+from tiercel.types import Message, Plan, SamplingParams, Span
 from tiercel.v1 import drafter_pb2 as pb
+from tiercel.wire.plans import plan_from_pb, plan_to_pb
+from tiercel.wire.requests import (
+    TokenIds,
+    messages_from_pb,
+    messages_to_pb,
+    sampling_from_pb,
+    sampling_to_pb,
+    token_ids_from_pb,
+    token_ids_to_pb,
+)
 from tiercel.wire.results import spans_to_pb
+
+
+@dataclass(frozen=True)
+class DraftOpening:
+    """What a draft stream begins with; fields as in drafter.proto."""
+
+    request_id: str
+    plan: Plan
+    prefix: TokenIds
+    num_prompt_tokens: int
+    params: SamplingParams
+    stop_token_ids: frozenset[int]
+    max_new_tokens: int
+    max_tokens_ahead: int
+    messages: tuple[Message, ...] = ()
+
+
+def opening_to_pb(opening: DraftOpening) -> pb.DraftOpen:
+    """Return the message that opens a draft stream."""
+    return pb.DraftOpen(
+        request_id=opening.request_id,
+        plan=plan_to_pb(opening.plan),
+        prefix=token_ids_to_pb(opening.prefix),
+        num_prompt_tokens=opening.num_prompt_tokens,
+        sampling=sampling_to_pb(opening.params),
+        stop_token_ids=sorted(opening.stop_token_ids),
+        max_new_tokens=opening.max_new_tokens,
+        max_tokens_ahead=opening.max_tokens_ahead,
+        messages=messages_to_pb(opening.messages),
+    )
+
+
+def opening_from_pb(message: pb.DraftOpen) -> DraftOpening:
+    """Return what a draft stream begins with; raises InvalidRequest for a value out of range."""
+    prefix = token_ids_from_pb(message.prefix)
+    if not 1 <= message.num_prompt_tokens <= len(prefix.token_ids):
+        why = f"must be from 1 to the prefix's {len(prefix.token_ids)} tokens"
+        raise InvalidRequest("open.num_prompt_tokens", message.num_prompt_tokens, why)
+    return DraftOpening(
+        request_id=message.request_id,
+        plan=plan_from_pb(message.plan),
+        prefix=prefix,
+        num_prompt_tokens=message.num_prompt_tokens,
+        params=sampling_from_pb(message.sampling),
+        stop_token_ids=frozenset(message.stop_token_ids),
+        max_new_tokens=message.max_new_tokens,
+        max_tokens_ahead=message.max_tokens_ahead,
+        messages=messages_from_pb(message.messages),
+    )
 
 
 def spans_of(sources: Sequence[str]) -> list[Span]:

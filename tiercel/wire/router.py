@@ -14,7 +14,7 @@ from tiercel.replies import (
     Replica,
     ReplicaState,
 )
-from tiercel.sessions import Ask, Objective
+from tiercel.sessions import Ask, Objective, SessionEnd
 from tiercel.types import Acceptance, Plan, Rule
 from tiercel.v1 import decoding_pb2, router_pb2
 from tiercel.wire.answers import committed_to_pb, description_to_pb, end_to_pb
@@ -104,7 +104,7 @@ def finished_to_pb(finished: Finished) -> router_pb2.GenerateFinished:
     """Return the message for the end of an answer."""
     held, not_held = router_pb2.EXACTNESS_HELD, router_pb2.EXACTNESS_NOT_HELD
     return router_pb2.GenerateFinished(
-        finished=end_to_pb(finished.reason, finished.usage, finished.stop_string),
+        finished=end_to_pb(SessionEnd(finished.reason, finished.usage, finished.stop_string)),
         seed=finished.seed,
         exactness=held if finished.exact else not_held,
         lossy_rules=[_rule_to_pb(rule) for rule in finished.lossy_rules],

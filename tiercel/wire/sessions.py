@@ -5,9 +5,18 @@ from collections.abc import Sequence
 from tiercel.sessions import Ask, DrafterLost, Opened, SessionEnd, SessionEvent
 from tiercel.types import Plan
 from tiercel.v1 import verifier_pb2 as pb
-from tiercel.wire.plans import plan_to_pb
+from tiercel.wire.plans import plan_from_pb, plan_to_pb
 from tiercel.wire.replies import committed_from_pb
-from tiercel.wire.requests import prompt_to_pb, sampling_to_pb, stop_to_pb, token_ids_from_pb
+from tiercel.wire.requests import (
+    num_top_logprobs_from_pb,
+    prompt_from_pb,
+    prompt_to_pb,
+    sampling_from_pb,
+    sampling_to_pb,
+    stop_from_pb,
+    stop_to_pb,
+    token_ids_from_pb,
+)
 from tiercel.wire.results import reason_from_pb, usage_from_pb
 
 
@@ -23,6 +32,25 @@ def open_to_pb(ask: Ask, plan: Plan, committed: Sequence[int]) -> pb.GenerateOpe
         logprobs=ask.logprobs,
         num_top_logprobs=ask.num_top_logprobs,
     )
+
+
+def open_from_pb(
+    message: pb.GenerateOpen, *, eos_ids: frozenset[int]
+) -> tuple[Ask, Plan, tuple[int, ...]]:
+    """Return what is asked, the plan, and the tokens that were committed before.
+
+    `eos_ids` end the answer too, unless it is to go on. Raises InvalidRequest.
+    """
+    ask = Ask(
+        request_id=message.request_id,
+        prompt=prompt_from_pb(message.prompt),
+        sampling=sampling_from_pb(message.sampling),
+        stop=stop_from_pb(message.stop, eos_ids=eos_ids),
+        ignore_eos=message.stop.ignore_eos,
+        logprobs=message.logprobs,
+        num_top_logprobs=num_top_logprobs_from_pb(message.num_top_logprobs),
+    )
+    return ask, plan_from_pb(message.plan), tuple(message.committed_token_ids)
 
 
 def event_from_pb(message: pb.VerifierGenerateResponse) -> SessionEvent | None:

@@ -1,0 +1,51 @@
+"""What a parent's drafters must know of one request, and where they tell what happened."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tiercel.draft_stream import TokenSequence
+from tiercel.types import Message, Plan, SamplingParams
+from tiercel.wire.draft import DraftOpening
+from tiercel.wire.requests import TokenIds
+
+
+@dataclass(frozen=True)
+class Request:
+    """What every drafter of one request must know."""
+
+    request_id: str
+    parent: str  # name of the parent's tier
+    tokenizer_fingerprint: str
+    vocab_size: int
+    num_prompt_tokens: int
+    params: SamplingParams
+    stop_token_ids: frozenset[int]
+    max_new_tokens: int
+    deadline: float  # on the event loop's clock
+    messages: tuple[Message, ...] = ()
+    heartbeat_s: float = 2.0
+    tokens_ahead: int = 0  # credit beyond one block
+    always_draft: bool = False
+
+    def opening(self, plan: Plan, sequence: TokenSequence) -> DraftOpening:
+        """Return what a draft stream for `plan` begins with, the sequence being what it is now."""
+        num_generated = len(sequence) - self.num_prompt_tokens
+        return DraftOpening(
+            request_id=self.request_id,
+            plan=plan,
+            prefix=TokenIds(tuple(sequence.tokens()), self.tokenizer_fingerprint),
+            num_prompt_tokens=self.num_prompt_tokens,
+            params=self.params,
+            stop_token_ids=self.stop_token_ids,
+            max_new_tokens=max(0, self.max_new_tokens - num_generated),
+            max_tokens_ahead=plan.num_speculative_tokens + self.tokens_ahead,
+            messages=self.messages,
+        )
+
+
+@dataclass
+class Observer:
+    """Where a link tells its parent what happened."""
+
+    changed: Callable[[], None]
+    lost: Callable[[tuple[str, ...], str], None]

@@ -11,13 +11,15 @@ from services.router.fleet import Fleet
 from services.router.learned import Advice
 from services.router.outcomes import OutcomeReporter
 from services.router.policy import Policy, StaticPolicy, policy_named
+from services.router.predicted import PredictedPolicy
 from services.router.routing import Limits, Router
 from services.router.servicer import RouterServicer
 from services.router.settings import Settings
 from services.router.watching import Watcher
 from tiercel import config, rpc, telemetry, tiers
 from tiercel.clients.feedback import FeedbackClient
-from tiercel.errors import TiercelError
+from tiercel.errors import InvalidRequest, TiercelError
+from tiercel.prediction.predictor import Predictor
 
 
 @asynccontextmanager
@@ -58,7 +60,19 @@ async def opening(settings: Settings) -> AsyncIterator[RouterServicer]:
 
 
 def _policies(settings: Settings, configuration: tiers.Configuration) -> dict[str, Policy]:
-    policies: dict[str, Policy] = {"static": StaticPolicy(configuration.default_plan)}
+    default_plan = configuration.default_plan
+    policies: dict[str, Policy] = {"static": StaticPolicy(default_plan)}
+    if settings.predictor:
+        policies["predicted"] = PredictedPolicy(
+            Predictor.load(Path(settings.predictor)),
+            configuration.plans,
+            default_plan=default_plan,
+            exploration=settings.exploration,
+            cost_weight=settings.cost_weight,
+        )
+    elif settings.policy == "predicted":
+        why = "needs a predictor, the folder that tiercel train wrote"
+        raise InvalidRequest("policy", settings.policy, why)
     return policies
 
 

@@ -19,6 +19,11 @@ class Settings(config.Settings):
     exploration: float = Field(
         default=0.0, ge=0, lt=1, description="share of requests whose plan is drawn at random"
     )
+    cost_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="predicted quality that a second is worth; 0: the soonest done, quality aside",
+    )
     feedback: str = Field(
         default="", description="host:port of feedback; empty: the address in the configuration"
     )

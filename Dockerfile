@@ -3,7 +3,7 @@
 #
 #   docker build -t tiercel:0.1.0 .
 #   docker build -t tiercel:0.1.0-torch --build-arg EXTRAS=torch .
-#   ... --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu   for torch without CUDA
+#   ... --build-arg TORCH_INDEX=URL   of an index with builds of torch without CUDA
 ARG PYTHON=3.11-slim-bookworm
 
 FROM python:${PYTHON} AS build

@@ -38,6 +38,8 @@ class Script:
     step_s: float = 0.005
     opens: list[verifier_pb2.GenerateOpen] = field(default_factory=list)
     replans: list[decoding_pb2.Plan] = field(default_factory=list)
+    pairs: list[decoding_pb2.PairStats] = field(default_factory=list)
+    compute_ns: int = 0
     num_finishes: int = 0
     num_sessions: int = 0
 
@@ -121,7 +123,15 @@ class ScriptedTier(verifier_pb2_grpc.VerifierServicer, tier_pb2_grpc.TierService
         usage = decoding_pb2.Usage(
             num_prompt_tokens=len(PROMPT),
             num_completion_tokens=end - start,
-            tiers=[decoding_pb2.TierStats(tier=self.script.tier, num_committed_tokens=end - start)],
+            tiers=[
+                decoding_pb2.TierStats(
+                    tier=self.script.tier,
+                    num_committed_tokens=end - start,
+                    num_forward_passes=end - start,
+                    compute_ns=self.script.compute_ns,
+                )
+            ],
+            pairs=self.script.pairs,
         )
         yield Response(
             finished=decoding_pb2.Finished(reason=decoding_pb2.FINISH_REASON_LENGTH, usage=usage)

@@ -28,6 +28,11 @@ class Outline:
     drafters: tuple["Outline", ...] = ()
     address: str = ""
 
+    @property
+    def is_written(self) -> bool:
+        """Whether any number of this tier's own was written."""
+        return self.num_speculative_tokens is not None or self.draft_confidence is not None
+
     def plan(self) -> Plan:
         """Return the plan, with the defaults for what was not written."""
         number, confidence = self.num_speculative_tokens, self.draft_confidence
@@ -53,7 +58,7 @@ class Outline:
 def parse_plan(text: str) -> Outline:
     """Return what `text` says; raises InvalidRequest that names the character where it ends."""
     outline = _Parser(text).whole()
-    if outline.num_speculative_tokens is not None or outline.draft_confidence is not None:
+    if outline.is_written:
         raise InvalidRequest("plan", text, "the first tier drafts for nobody and takes no : or @")
     return outline
 

@@ -10,9 +10,12 @@ from tiercel.plan_rules import check_address, check_plan, check_shape
 from tiercel.plan_text import Outline
 from tiercel.types import Plan
 
+# A plan is also read by people.
+_CONFIDENCE_DIGITS = 3
+
 
 def advised(outline: Outline, advice: Advice, *, kind: str) -> Plan:
-    """Return the plan with what was learned where the outline gives no number of its own."""
+    """Return the plan with what was learned for every part that has no number of its own."""
     below = tuple(_advised(drafter, outline.tier, advice, kind) for drafter in outline.drafters)
     return replace(replace(outline, drafters=()).plan(), drafters=below)
 
@@ -20,13 +23,13 @@ def advised(outline: Outline, advice: Advice, *, kind: str) -> Plan:
 def _advised(outline: Outline, parent: str, advice: Advice, kind: str) -> Plan:
     plan = advised(outline, advice, kind=kind)
     learned = advice.find(outline.tier, parent, kind)
-    if learned is None:
+    if learned is None or outline.is_written:
         return plan
-    if outline.num_speculative_tokens is None:
-        plan = replace(plan, num_speculative_tokens=learned.num_speculative_tokens)
-    if outline.draft_confidence is None:
-        plan = replace(plan, draft_confidence=learned.draft_confidence)
-    return plan
+    return replace(
+        plan,
+        num_speculative_tokens=learned.num_speculative_tokens,
+        draft_confidence=round(learned.draft_confidence, _CONFIDENCE_DIGITS),
+    )
 
 
 def addressed(plan: Plan, root: Replica, fleet: Fleet) -> Plan:

@@ -50,10 +50,17 @@ def test_what_is_learned_fills_what_was_left_open():
     )
 
 
-def test_a_number_that_was_written_stands():
+@pytest.mark.parametrize("written", ["draft:2@0.1", "draft:2", "draft:4", "draft:0"])
+def test_a_tier_with_a_number_stands_as_it_was_written(written):
     known = advice(learned("draft", 7, confidence=0.25))
-    plan = advised(parse_plan("target <- draft:2@0.1"), known, kind="")
-    assert print_plan(plan) == "target <- draft:2@0.1"
+    plan = advised(parse_plan(f"target <- {written} <- suffix"), known, kind="")
+    assert print_plan(plan) == f"target <- {written} <- suffix:4"
+
+
+def test_a_confidence_alone_is_a_number_too():
+    known = advice(learned("draft", 7, confidence=0.25))
+    plan = advised(parse_plan("target <- draft@0.1"), known, kind="")
+    assert print_plan(plan) == "target <- draft:4@0.1"
 
 
 def test_the_kind_of_request_goes_before_all_kinds_together():

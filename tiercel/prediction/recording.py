@@ -38,7 +38,9 @@ async def record(
 
     One request at a time. The order of plans is drawn anew for each prompt, so that a machine that
     slows down slows them all; each plan answers once before that, unrecorded. No plans: all that
-    the router has. Raises what the router refuses, NotFound without prompts or plans.
+    the router has. A suffix tier that remembers outputs has seen the answer when a second plan
+    gives it: record with its pool_tokens at 0. Raises what the router refuses, NotFound without
+    prompts or plans.
     """
     manner = manner or Manner()
     order = random.Random(manner.seed)

@@ -83,7 +83,7 @@ async def test_a_drafter_that_restarts_is_taken_back_and_never_wrong(fleet: Flee
     running = asyncio.create_task(answer(fleet, root, root.plan(twin.plan()), asked))
     await gate.reached.wait()
     await twin.stop()
-    await eventually(lambda: not root.tier.decoders[0]._links[0].is_due)
+    await eventually(lambda: not root.tier.decoders[0]._links[0].is_open)
     await twin.start()
     await eventually(lambda: twin.num_sessions == 1)
     gate.opened.set()

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import grpc
 import structlog
@@ -65,10 +65,11 @@ async def server(
     await grpc_server.start()
     try:
         async with opening as service:
-            names = service.register(grpc_server)
+            late = cast(grpc.aio.Server, _LateRegistration(grpc_server))
+            names = service.register(late)
             if reflect:
                 names = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
-                reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], grpc_server)
+                reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], late)
             gate.open()
             await _set_health(health, ready=True)
             try:
@@ -100,6 +101,20 @@ async def serve(
         await stop.wait()
         log.info("draining", grace_s=grace_s)
     log.info("stopped")
+
+
+class _LateRegistration:
+    """Adds handlers to a server that has started.
+
+    Generated code offers every handler in two forms; a started server takes the generic one, and
+    warns about the other.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
+        """Leave the other form out."""
 
 
 def _bind(grpc_server: grpc.aio.Server, address: str) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from tiercel import rpc
 from tiercel.errors import PlanRefused
 from tiercel.speculation.link import DrafterLink
+from tiercel.speculation.pace import mean
 from tiercel.speculation.request import Observer, Request
 from tiercel.speculation.session import Session, Verified
 from tiercel.types import PairStats, Plan, TierStats, TokenLogprob
@@ -31,7 +32,7 @@ class _Draft:
 
     token_ids: tuple[int, ...] = ()
     sources: tuple[str, ...] = ()
-    link: DrafterLink | None = None
+    links: tuple[DrafterLink, ...] = ()  # that were asked for it: one brought it, or all were late
 
 
 class Decoder:
@@ -58,7 +59,8 @@ class Decoder:
         self._closing: set[asyncio.Task[None]] = set()
         self._past: list[tuple[list[PairStats], list[TierStats]]] = []  # of links closed before
         self._prefill_s: float | None = None
-        self._plain_s: float | None = None  # one token without a draft
+        self._plain_s: float | None = None  # running mean of a pass without a draft
+        self._verify_s: float | None = None  # and of one with a draft
 
     async def step(self, limit: int, num_top_logprobs: int | None = None) -> Progress | None:
         """Commit at least one and at most `limit` tokens.
@@ -144,14 +146,16 @@ class Decoder:
             ready = [link for link in self._links if link.run]
             if ready:
                 return _taken(max(ready, key=lambda link: len(link.run)), most)
-            due = [link for link in self._links if link.is_due]
-            if not due or not await self._wait(due):
-                return _Draft()
+            due = [link for link in self._links if link.is_due(self._plain_estimate_s)]
+            if not due:
+                break
+            if not await self._wait(due):
+                return _Draft(links=tuple(due))
         return _Draft()
 
     async def _wait(self, due: list[DrafterLink]) -> bool:
         """Wait until something changed; False if the drafters that are due kept it waiting."""
-        prefill_s, step_s = self._prefill_s or 0.0, self._plain_s or self._prefill_s or 0.0
+        prefill_s, step_s = self._prefill_s or 0.0, self._plain_estimate_s
         until = max(link.pace.wait_until(prefill_s, step_s) for link in due)
         self._changed.clear()
         try:
@@ -163,17 +167,23 @@ class Decoder:
             return False
         return True
 
-    def _observe(self, draft: _Draft, verified: Verified, cycle_s: float) -> None:
+    @property
+    def _plain_estimate_s(self) -> float:
+        # A pass over a few rows costs hardly more than one over a single row: a good first guess.
+        known = [seconds for seconds in (self._plain_s, self._verify_s) if seconds is not None]
+        return min(known, default=self._prefill_s or 0.0)
+
+    def _observe(self, draft: _Draft, verified: Verified, round_s: float) -> None:
         if self._prefill_s is None:
             self._prefill_s = verified.compute_s
             return
-        if draft.link is None:
-            self._plain_s = verified.compute_s
-            return
-        # A pass over a few rows costs hardly less than one over a single row: a good first guess.
-        plain_s = self._plain_s = min(self._plain_s or verified.compute_s, verified.compute_s)
+        if draft.token_ids:
+            self._verify_s = mean(self._verify_s, verified.compute_s)
+        else:
+            self._plain_s = mean(self._plain_s, verified.compute_s)
         length = len(self.session.sequence)
-        draft.link.pace.cycle(cycle_s, len(verified.token_ids), plain_s, length)
+        for link in draft.links:
+            link.pace.round(round_s, len(verified.token_ids), self._plain_estimate_s, length)
 
     def _link(self, drafter: Plan) -> DrafterLink:
         observer = Observer(self._changed.set, self._lost)
@@ -196,4 +206,4 @@ def _active(plan: Plan) -> list[Plan]:
 
 def _taken(link: DrafterLink, most: int) -> _Draft:
     count = min(most, link.plan.num_speculative_tokens)
-    return _Draft(tuple(link.run[:count]), tuple(link.sources[:count]), link)
+    return _Draft(tuple(link.run[:count]), tuple(link.sources[:count]), (link,))

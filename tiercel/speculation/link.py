@@ -47,6 +47,7 @@ class DrafterLink:
         self.pair = PairStats(self.plan.tier, self.request.parent)
         self.pace = self._new_pace()
         self._side: ParentSide | None = None
+        self._opened = False  # the drafter answered: before that nothing can be due
         self._outbox: rpc.Outbox[pb.DraftRequest] | None = None
         self._kept_length = len(self.sequence)  # of what the drafter was told, still true
         self._below: tuple[list[PairStats], list[TierStats]] = ([], [])
@@ -54,8 +55,10 @@ class DrafterLink:
 
     @property
     def run(self) -> list[int]:
-        """Tokens that the drafter proposes after the parent's sequence, if it was synced."""
-        return self._side.run if self._side else []
+        """Tokens that the drafter proposes after the parent's sequence; none if it lags behind."""
+        side = self._side
+        is_synced = side is not None and side.committed_length == len(self.sequence)
+        return side.run if side is not None and is_synced and self._is_asked else []
 
     @property
     def sources(self) -> list[str]:
@@ -63,10 +66,16 @@ class DrafterLink:
         return self._side.sources if self._side else []
 
     @property
-    def is_due(self) -> bool:
-        """Whether it is worth waiting for a block."""
+    def is_open(self) -> bool:
+        """Whether the drafter answered, and the stream lives."""
+        return self._side is not None and self._opened
+
+    def is_due(self, plain_s: float) -> bool:
+        """Return whether to wait for a block, plain decoding taking `plain_s` for each token."""
         side = self._side
-        return side is not None and not side.exhausted and self._is_asked
+        if side is None or not self.is_open or side.exhausted or not self._is_asked:
+            return False
+        return self.pace.pays(plain_s, self.plan.num_speculative_tokens + 1)
 
     def sync(self, num_wanted: int) -> None:
         """Tell the drafter what the parent's sequence is by now, and ask for so many tokens."""
@@ -100,7 +109,6 @@ class DrafterLink:
     def late(self) -> None:
         """Note that the parent does not wait any longer for this block."""
         self.pair.num_late += 1
-        self.pace.late(len(self.sequence))
 
     def stats(self) -> tuple[list[PairStats], list[TierStats]]:
         """Return what this drafter and the tiers below it did."""
@@ -144,6 +152,7 @@ class DrafterLink:
         opening = self.request.opening(self.plan, self.sequence)
         outbox.put(pb.DraftRequest(open=opening_to_pb(opening)))
         self._side, self._kept_length = ParentSide(self.sequence), len(self.sequence)
+        self._opened = False
         self.pace = self._new_pace()
         remaining_s = self.request.deadline - asyncio.get_running_loop().time()
         stub = drafter_pb2_grpc.DrafterStub(self.channel)
@@ -164,7 +173,10 @@ class DrafterLink:
 
     def _take(self, message: pb.DraftResponse) -> None:
         kind = message.WhichOneof("message")
-        if kind == "block":
+        if kind == "opened":
+            self._opened = True
+            self.pace.asked(time.monotonic())
+        elif kind == "block":
             self._take_block(message.block)
         elif kind == "resync":
             self._take_resync(message.resync)
@@ -205,7 +217,6 @@ class DrafterLink:
         if judgement is None:
             return
         self.pair.judged(judgement.num_draft_tokens, judgement.num_accepted, judgement.num_rejected)
-        self.pace.judged(judgement.num_accepted, judgement.num_rejected, len(self.sequence))
 
     def _send(self, message: pb.DraftRequest) -> None:
         if self._outbox:

@@ -1,15 +1,16 @@
-"""How long a parent waits for one drafter, and when it stops asking: pure, time is an argument.
+"""How long a parent waits for one drafter, and when it stops asking it: pure, time is an argument.
 
 A drafter must never cost much more than it brings, so that with a dead, slow or lying one a parent
-stays near plain decoding. What is suspended is probed again after a pause that doubles.
+stays near plain decoding. Everything is judged by one figure, seconds for a token: waiting and
+verifying over the tokens that they brought, against plain decoding.
 """
 
 # Weight of the newest observation in the running means.
 _NEWEST = 0.3
-# Blocks in a row that came late, or of which nothing stood, before a drafter is suspended.
-_PATIENCE_BLOCKS = 3
 # Drafting may cost this much more than plain decoding per token before it is given up.
 _TOLERANCE = 1.1
+# Rounds before a new drafter is judged, and before one that was suspended is judged again.
+_TRIAL_ROUNDS, _PROBE_ROUNDS = 3, 2
 # First and longest pause, in committed tokens.
 _FIRST_PAUSE, _LONGEST_PAUSE = 16, 1024
 # How long a parent waits for a block when it is told to draft in any case.
@@ -20,18 +21,29 @@ class Pace:
     """What one parent knows of one drafter's speed and worth in one request."""
 
     def __init__(self, *, opened_at: float, always: bool = False) -> None:
-        """Start when the stream opens; with `always` the drafter is never suspended."""
+        """Start when the stream opens; with `always` the drafter is asked whatever it costs."""
         self._opened_at, self._always = opened_at, always
         self._asked_at: float | None = None
         self._latency_s: float | None = None  # from the question to the block
-        self._num_bad = 0
+        self._deviation_s = 0.0  # mean absolute deviation of the latency
         self._pause = _FIRST_PAUSE
         self._resume_at = 0  # length of the sequence from which it is asked again
-        self._cycle_s, self._cycle_tokens, self._num_cycles = 0.0, 0.0, 0
+        self._round_s, self._round_tokens = 0.0, 0.0  # running means
+        self._num_rounds, self._num_needed = 0, _TRIAL_ROUNDS
 
     def is_asked(self, length: int) -> bool:
         """Return whether the drafter is to be asked when the sequence has `length` tokens."""
         return length >= self._resume_at
+
+    def pays(self, plain_s: float, most_tokens: int) -> bool:
+        """Return whether to wait for a block, plain decoding taking `plain_s` for each token.
+
+        A block brings what blocks brought before; without experience, `most_tokens`.
+        """
+        if self._always or self._latency_s is None:
+            return True
+        tokens = self._round_tokens if self._num_rounds >= self._num_needed else most_tokens
+        return self._latency_s + plain_s <= _TOLERANCE * plain_s * tokens
 
     def asked(self, now: float) -> None:
         """Note that a block is wanted from now on, if none was wanted already."""
@@ -40,59 +52,49 @@ class Pace:
 
     def arrived(self, now: float) -> None:
         """Note that a block came."""
-        if self._asked_at is not None:
-            latency = now - self._asked_at
-            self._latency_s = _mean(self._latency_s, latency)
-            self._asked_at = None
+        if self._asked_at is None:
+            return
+        latency_s = now - self._asked_at
+        if self._latency_s is not None:
+            surprise_s = abs(latency_s - self._latency_s)
+            self._deviation_s = mean(self._deviation_s, surprise_s)
+        self._latency_s = mean(self._latency_s, latency_s)
+        self._asked_at = None
 
     def wait_until(self, prefill_s: float, step_s: float) -> float:
         """Return the time up to which the parent waits: one own step past the expected arrival.
 
-        Before its first block a drafter is given as long as the parent's own prefill took, twice.
+        Before its first block a drafter is given twice the time of the parent's own prefill.
         """
         if self._always:
             return (self._asked_at or self._opened_at) + _ALWAYS_WAIT_S
         if self._latency_s is None:
             return self._opened_at + 2 * prefill_s + step_s
         asked_at = self._opened_at if self._asked_at is None else self._asked_at
-        return asked_at + self._latency_s + step_s
+        return asked_at + self._latency_s + 2 * self._deviation_s + step_s
 
-    def late(self, length: int) -> None:
-        """Note that the parent went on without a block."""
-        self._bad(length)
-
-    def judged(self, num_accepted: int, num_rejected: int, length: int) -> None:
-        """Note how many tokens of a block stood."""
-        if num_accepted:
-            self._num_bad, self._pause = 0, _FIRST_PAUSE
-        elif num_rejected:
-            self._bad(length)
-
-    def cycle(self, seconds: float, num_tokens: int, plain_s: float, length: int) -> None:
-        """Note one round of waiting and verifying against the cost of one plain token."""
-        self._cycle_s = _mean(self._cycle_s or None, seconds)
-        self._cycle_tokens = _mean(self._cycle_tokens or None, num_tokens)
-        self._num_cycles += 1
-        dear = self._cycle_s > _TOLERANCE * plain_s * self._cycle_tokens
-        if dear and self._num_cycles >= _PATIENCE_BLOCKS:
+    def round(self, seconds: float, num_tokens: int, plain_s: float, length: int) -> None:
+        """Note one round of waiting for this drafter and verifying what came, if anything did."""
+        self._round_s = mean(self._round_s or None, seconds)
+        self._round_tokens = mean(self._round_tokens or None, num_tokens)
+        self._num_rounds += 1
+        if self._num_rounds < self._num_needed:
+            return
+        if self._round_s > _TOLERANCE * plain_s * self._round_tokens:
             self._suspend(length)
-
-    def _bad(self, length: int) -> None:
-        self._num_bad += 1
-        if self._num_bad >= _PATIENCE_BLOCKS:
-            self._suspend(length)
+        else:
+            self._pause = _FIRST_PAUSE
 
     def _suspend(self, length: int) -> None:
         if self._always:
             return
         self._resume_at = length + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        # One bad block more is enough next time; a good one clears the count.
-        self._num_bad = _PATIENCE_BLOCKS - 1
-        self._cycle_s = self._cycle_tokens = 0.0
-        self._num_cycles = _PATIENCE_BLOCKS - 1
+        self._round_s = self._round_tokens = 0.0
+        self._num_rounds, self._num_needed = 0, _PROBE_ROUNDS
         self._asked_at = None
 
 
-def _mean(old: float | None, new: float) -> float:
+def mean(old: float | None, new: float) -> float:
+    """Return the running mean after one more observation; `old` is None before the first."""
     return new if old is None else (1 - _NEWEST) * old + _NEWEST * new

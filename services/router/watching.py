@@ -58,7 +58,7 @@ class Watcher:
     async def _resolve(self, name: str, tier: Tier) -> None:
         try:
             addresses = [one for address in tier.addresses for one in await resolved(address)]
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             log.warning("a tier's name is not resolved", tier=name, error=str(error))
             return  # the replicas that are known may well live on
         for replica in self._fleet.set_addresses(name, list(dict.fromkeys(addresses))):
@@ -99,7 +99,7 @@ def _note(replica: Replica, description: TierDescription) -> None:
 async def resolved(address: str) -> list[str]:
     """Return `address` itself, or host:port for every address that a dns:/// name stands for.
 
-    Raises OSError for a name that cannot be resolved.
+    Raises OSError or UnicodeError for a name that cannot be resolved.
     """
     if not address.startswith(DNS):
         return [address]

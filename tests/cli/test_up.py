@@ -13,29 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.processes import PATIENCE_S, alive, command_of, descendants_of, until
-from tests.tiny_model import tiny_gguf
 from tiercel.cli.supervisor import ports
-
-TOML = """
-default_plan = "pair"
-plans = {{ pair = "target <- draft:4", alone = "target" }}
-router = {{ address = "localhost:{ports[0]}" }}
-feedback = {{ address = "localhost:{ports[1]}", settings = {{ data_dir = "{folder}/valkey" }} }}
-[tiers.target]
-service = "verifier"
-engine = "onnx"
-model = "{model}"
-dtype = "fp32"
-addresses = ["localhost:{ports[2]}"]
-settings = {{ threads = 1 }}
-[tiers.draft]
-service = "verifier"
-engine = "onnx"
-model = "{model}"
-dtype = "fp32"
-addresses = ["localhost:{ports[3]}"]
-settings = {{ threads = 1 }}
-"""
 
 
 class Up:
@@ -70,18 +48,6 @@ class Up:
         """Wait for the end; return the status and what was said on standard error."""
         _, errors = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, errors
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_gguf(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def config(tmp_path: Path, model: Path) -> Path:
-    path = tmp_path / "tiers.toml"
-    path.write_text(TOML.format(ports=ports.free_ports(4), model=model, folder=tmp_path))
-    return path
 
 
 @contextmanager

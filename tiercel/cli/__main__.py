@@ -7,6 +7,7 @@ from tiercel.cli.chat import chat
 from tiercel.cli.demo import demo
 from tiercel.cli.generate import generate
 from tiercel.cli.inspection import route, tiers
+from tiercel.cli.train import train
 from tiercel.cli.up import up
 
 app = typer.Typer(
@@ -17,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, generate, chat, route, tiers, bench, demo):
+for command in (up, generate, chat, route, tiers, bench, train, demo):
     app.command()(command)
 
 

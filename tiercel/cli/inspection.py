@@ -5,10 +5,9 @@ from tiercel.cli.answer import decision_object
 from tiercel.cli.options import Asking
 from tiercel.cli.output import Output
 from tiercel.cli.running import run
-from tiercel.cli.statistics import number
+from tiercel.cli.statistics import number, plan_text
 from tiercel.clients.router import RouterClient
-from tiercel.plan_text import print_plan
-from tiercel.replies import Decision, Overview, Replica
+from tiercel.replies import Decision, Overview, Replica, TierDescription
 from tiercel.wire.requests import Prompt
 
 REPLICA_COLUMNS = (
@@ -76,7 +75,7 @@ async def _overview(router: str, timeout_s: float) -> Overview:
 
 def _show_decision(output: Output, decision: Decision) -> None:
     named = f" ({decision.plan_name})" if decision.plan_name else ""
-    output.line(f"plan        {print_plan(decision.plan)}{named}", "bold")
+    output.line(f"plan        {plan_text(decision.plan)}{named}", "bold")
     output.line(f"policy      {decision.policy}, propensity {decision.propensity:g}")
     output.line(f"reason      {decision.reason}")
     output.line(f"decided in  {decision.compute_s * 1000:.2f} ms")
@@ -91,7 +90,7 @@ def _show_decision(output: Output, decision: Decision) -> None:
 def _show_overview(output: Output, overview: Overview) -> None:
     output.table("tiers", REPLICA_COLUMNS, [_replica_row(one) for one in overview.replicas])
     rows = [
-        (plan.name, print_plan(plan.plan), "default" if plan.is_default else "")
+        (plan.name, plan_text(plan.plan), "default" if plan.is_default else "")
         for plan in overview.plans
     ]
     output.table("plans", ("name", "plan", ""), rows)
@@ -104,7 +103,7 @@ def _replica_row(replica: Replica) -> tuple[str, ...]:
         about.engine,
         about.dtype,
         about.numerics_id[:8],
-        "yes" if about.bit_exact else "no",
+        _exactness(about),
         f"{about.num_sessions}/{about.max_sessions}",
         str(about.num_waiting_passes),
     )  # fmt: skip
@@ -114,3 +113,9 @@ def _replica_row(replica: Replica) -> tuple[str, ...]:
     return (
         replica.tier, replica.address, state, *described, outstanding, uptime, replica.problem
     )  # fmt: skip
+
+
+def _exactness(about: TierDescription) -> str:
+    if not about.numerics_id:  # no model, no numerics
+        return ""
+    return "yes" if about.bit_exact else "no"

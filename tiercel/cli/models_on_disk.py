@@ -20,8 +20,8 @@ def prepare(configuration: Configuration, output: Output) -> None:
         if tier.engine not in _WITH_MODEL:
             continue
         model = tier.model or DEFAULT_MODEL
-        with output.working(f"{name}: fetching {model}"):
+        with output.working(f"{name}: the model {model}"):
             checkpoint = resolve(model)
         if tier.engine == "onnx" and tier.dtype:
-            with output.working(f"{name}: building the {tier.dtype} graph of {model}"):
+            with output.working(f"{name}: the {tier.dtype} graph of {model}"):
                 built_graph(checkpoint.weights, tier.dtype)

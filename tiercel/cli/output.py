@@ -18,7 +18,7 @@ from rich.text import Text
 # Wide enough that a table in a pipe is never wrapped.
 _PIPE_WIDTH = 1000
 # What took less needs no line.
-_LONG_S = 1.0
+_LONG_S = 2.0
 
 
 class Output:

@@ -1,11 +1,12 @@
 """Tables of what an answer used: by drafter and parent, by tier, and in all."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from tiercel.cli.answer import Answer
 from tiercel.cli.output import Output
 from tiercel.plan_text import print_plan
-from tiercel.types import PairStats, TierStats, Usage
+from tiercel.types import PairStats, Plan, TierStats, Usage
 
 PAIR_COLUMNS = (
     "drafter", "for", ">blocks", ">drafted", ">accepted", ">rejected",
@@ -26,7 +27,7 @@ def show_usage(output: Output, answer: Answer) -> None:
     output.table("tiers", TIER_COLUMNS, tier_rows(usage.tiers))
     output.line()
     output.line(_speed(usage))
-    plan = print_plan(answer.decision.plan) if answer.decision else "?"
+    plan = plan_text(answer.decision.plan) if answer.decision else "?"
     output.line(
         f"plan {plan}; seed {answer.finished.seed}; ended by {answer.finished.reason.value}"
     )
@@ -68,9 +69,22 @@ def tier_rows(tiers: Sequence[TierStats]) -> list[Sequence[str]]:
     ]
 
 
+def plan_text(plan: Plan) -> str:
+    """Return a plan as people write it; what was learned has more digits than they care for."""
+    return print_plan(_rounded(plan))
+
+
 def number(value: float | None, digits: int) -> str:
     """Return the number with so many digits, or a dash for none."""
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _rounded(plan: Plan) -> Plan:
+    return replace(
+        plan,
+        draft_confidence=round(plan.draft_confidence, 3),
+        drafters=tuple(_rounded(drafter) for drafter in plan.drafters),
+    )
 
 
 def _speed(usage: Usage) -> str:

@@ -1,6 +1,7 @@
 """`tiercel bench`: tokens per second and acceptance of plans over a file of prompts."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +12,13 @@ from tiercel.cli import options
 from tiercel.cli.bench.measurement import Bench, Sample
 from tiercel.cli.bench.prompts import BenchPrompt, read_prompts
 from tiercel.cli.bench.report import Agreement, PlanReport, agreements, plan_reports
+from tiercel.cli.deployment import Deployment
 from tiercel.cli.options import Asking
 from tiercel.cli.output import Output
+from tiercel.cli.private_fleet import OwnOption, private_deployment, running
 from tiercel.cli.running import fail, run, tell_failures
 from tiercel.cli.statistics import number
+from tiercel.cli.up import ConfigOption
 from tiercel.clients.router import RouterClient
 
 PLAN_COLUMNS = ("plan", ">answers", ">tokens", ">tokens/s", ">median", ">first s", "chain")
@@ -33,6 +37,18 @@ LimitOption = Annotated[int | None, typer.Option(min=1, help="Take at most so ma
 RoundsOption = Annotated[int, typer.Option(min=1, help="Go through all of it so many times.")]
 
 
+@dataclass(frozen=True)
+class Work:
+    """What to measure; no labels stand for every named plan."""
+
+    prompts: Sequence[BenchPrompt]
+    labels: Sequence[str]
+    asking: Asking
+    rounds: int
+    raw: bool
+    timeout_s: float
+
+
 def bench(
     prompts: PromptsArgument,
     *,
@@ -46,6 +62,8 @@ def bench(
     top_p: options.TopPOption = 1.0,
     seed: options.SeedOption = 0,
     raw: options.RawOption = False,
+    own: OwnOption = False,
+    config: ConfigOption = None,
     router: options.RouterOption = options.DEFAULT_ROUTER,
     timeout: options.TimeoutOption = 300.0,
     json: options.JsonOption = False,
@@ -58,7 +76,8 @@ def bench(
     output = Output()
     with tell_failures():
         chosen = read_prompts(prompts, every=every, limit=limit)
-    samples = run(_measure(router, timeout, asking, chosen, labels, rounds, output, raw=raw))
+    work = Work(chosen, labels, asking, rounds=rounds, raw=raw, timeout_s=timeout)
+    samples = _on_own(work, config, output) if own else run(_measure(work, router, output))
     plans, roots = plan_reports(samples), agreements(samples)
     if json:
         shape = {"num_prompts": len(chosen), "rounds": rounds, "max_new_tokens": max_new_tokens}
@@ -69,24 +88,26 @@ def bench(
         fail("plans of one root gave different tokens")
 
 
-async def _measure(
-    router: str,
-    timeout_s: float,
-    asking: Asking,
-    prompts: Sequence[BenchPrompt],
-    labels: Sequence[str],
-    rounds: int,
-    output: Output,
-    *,
-    raw: bool,
-) -> list[Sample]:
-    async with RouterClient(router, timeout_s=timeout_s) as client:
-        labels = labels or [named.name for named in (await client.tiers()).plans]
+def _on_own(work: Work, config: Path | None, output: Output) -> list[Sample]:
+    async def measure(deployment: Deployment) -> list[Sample]:
+        async with running(deployment, output) as supervisor:
+            return await supervisor.attend(_measure(work, deployment.router, output))
+
+    with tell_failures(), private_deployment(config, output) as deployment:
+        return run(measure(deployment))
+
+
+async def _measure(work: Work, router: str, output: Output) -> list[Sample]:
+    async with RouterClient(router, timeout_s=work.timeout_s) as client:
+        labels = work.labels or [named.name for named in (await client.tiers()).plans]
         shown = output.errors.is_terminal
         with Progress(console=output.errors, transient=True, disable=not shown) as progress:
-            task = progress.add_task("bench", total=len(labels) * len(prompts) * rounds)
-            measuring = Bench(client, asking, raw=raw, on_sample=lambda _: progress.advance(task))
-            return await measuring.run(prompts, labels, rounds=rounds)
+            total = len(labels) * len(work.prompts) * work.rounds
+            task = progress.add_task("bench", total=total)
+            measuring = Bench(
+                client, work.asking, raw=work.raw, on_sample=lambda _: progress.advance(task)
+            )
+            return await measuring.run(work.prompts, labels, rounds=work.rounds)
 
 
 def _show(output: Output, plans: Sequence[PlanReport], roots: Sequence[Agreement]) -> None:
@@ -104,6 +125,7 @@ def _show(output: Output, plans: Sequence[PlanReport], roots: Sequence[Agreement
 
 
 def _plan_row(name: str, plan: PlanReport) -> tuple[str, ...]:
+    others = len(plan.chains) - 1
     return (
         name,
         str(plan.num_answers),
@@ -111,7 +133,7 @@ def _plan_row(name: str, plan: PlanReport) -> tuple[str, ...]:
         f"{plan.tokens_per_s:.1f}",
         f"{plan.median_tokens_per_s:.1f}",
         f"{plan.median_first_s:.3f}",
-        plan.plan,
+        plan.chains[-1] + (f" and {others} before" if others else ""),
     )
 
 

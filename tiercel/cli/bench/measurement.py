@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from tiercel.cli.answer import Answer
 from tiercel.cli.bench.prompts import BenchPrompt
 from tiercel.cli.options import Asking, chosen_plan, conversation
+from tiercel.cli.statistics import plan_text
 from tiercel.clients.router import Request, RouterClient
 from tiercel.errors import Unavailable
-from tiercel.plan_text import print_plan
 from tiercel.replies import Committed
 from tiercel.types import Usage
 
@@ -21,7 +21,7 @@ class Sample:
     """One answer under one plan; times in seconds, seen from this client."""
 
     label: str
-    plan: str
+    chain: str
     root: str
     prompt: int
     task: str
@@ -88,7 +88,7 @@ class Bench:
             raise Unavailable(f"the answer under {label!r} has no end")
         return Sample(
             label=label,
-            plan=print_plan(answer.decision.plan),
+            chain=plan_text(answer.decision.plan),
             root=answer.decision.plan.tier,
             prompt=index,
             task=prompt.task,

@@ -25,10 +25,13 @@ class PairReport:
 
 @dataclass(frozen=True)
 class PlanReport:
-    """One plan; tokens_per_s is all tokens over all seconds, the median is over the answers."""
+    """One plan; tokens_per_s is all tokens over all seconds, the median is over the answers.
+
+    A plan has several `chains` when feedback changed its open numbers in the meantime.
+    """
 
     name: str
-    plan: str
+    chains: tuple[str, ...]
     root: str
     num_answers: int
     num_tokens: int
@@ -72,7 +75,7 @@ def _plan_report(samples: list[Sample], *, by_task: bool) -> PlanReport:
     num_tokens = sum(len(one.token_ids) for one in samples)
     return PlanReport(
         name=samples[0].label,
-        plan=samples[0].plan,
+        chains=tuple(dict.fromkeys(one.chain for one in samples)),
         root=samples[0].root,
         num_answers=len(samples),
         num_tokens=num_tokens,

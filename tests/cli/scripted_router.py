@@ -28,6 +28,7 @@ class ScriptedRouter(router_pb2_grpc.RouterServicer):
         self.error: TiercelError | None = None
         self.error_after = 0
         self.address = ""
+        self.engine = "onnx"
 
     def Generate(self, request, context):
         self.requests.append(request)
@@ -52,6 +53,7 @@ class ScriptedRouter(router_pb2_grpc.RouterServicer):
         )
         described.description.tier = "target"
         described.description.model = "tiny"
+        described.description.engine = self.engine
         lost = router_pb2.Replica(
             tier="draft",
             address="localhost:2",

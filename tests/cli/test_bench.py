@@ -86,3 +86,10 @@ def test_a_bad_file_is_one_line(tiercel, tmp_path, monkeypatch, content, words):
     if content is not None:
         (tmp_path / "p").write_text(content)
     assert has_one_line(tiercel("bench", "p", "--plan", "chain"), 1, words)
+
+
+def test_tiers_that_draft_from_earlier_answers_are_named(tiercel, router, prompts):
+    words = "may be drafted from those of another"
+    assert words not in tiercel("bench", prompts, "--plan", "chain").stderr
+    router.engine = "suffix"
+    assert words in tiercel("bench", prompts, "--plan", "chain").stderr

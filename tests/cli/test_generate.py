@@ -97,7 +97,7 @@ def test_json_has_the_whole_answer(tiercel):
 
 def test_stats_are_tables_of_pairs_and_tiers(tiercel):
     rows = [line.split() for line in tiercel("generate", "Why?", "--stats").stdout.splitlines()]
-    assert ["draft", "target", "2", "6", "3", "1", "0.750", "2.50", "0", "0.000"] in rows
+    assert ["target", "<-", "draft", "2", "6", "3", "1", "0.750", "2.50", "0"] in rows
     assert [
         "5",
         "tokens",
@@ -154,3 +154,9 @@ def test_bad_usage_has_status_2(tiercel, router, arguments, words):
     assert result.exit_code == 2
     assert words in result.stderr
     assert router.requests == []
+
+
+def test_a_table_too_wide_for_the_terminal_loses_nothing(tiercel):
+    result = tiercel("generate", "Why?", "--stats", FORCE_COLOR="1", COLUMNS="20")
+    assert "target <- draft" in result.stdout
+    assert "…" not in result.stdout

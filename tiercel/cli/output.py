@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# Wide enough that a table in a pipe is never wrapped.
-_PIPE_WIDTH = 1000
+_TABLE_WIDTH = 1000
 # What took less needs no line.
 _LONG_S = 2.0
 
@@ -25,8 +24,9 @@ class Output:
     """Standard output and standard error of one command."""
 
     def __init__(self) -> None:
-        self.console = _console(stderr=False)
-        self.errors = _console(stderr=True)
+        self.console = Console(highlight=False, markup=False)
+        self._wide = Console(highlight=False, markup=False, width=_TABLE_WIDTH)
+        self.errors = Console(stderr=True, highlight=False, markup=False)
 
     @property
     def is_terminal(self) -> bool:
@@ -65,17 +65,20 @@ class Output:
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Write a table; columns that begin with `>` hold numbers and are set to the right."""
-        table = Table(box=SIMPLE_HEAD if self.is_terminal else None, pad_edge=False)
+        # A table too wide for the terminal runs on in the next line; rich would cut its cells.
+        box, gap = (SIMPLE_HEAD, 1) if self.is_terminal else (None, 2)
+        table = Table(box=box, padding=(0, gap, 0, 0), pad_edge=False)
         for column in columns:
             justify = "right" if column.startswith(">") else "left"
             table.add_column(column.removeprefix(">"), justify=justify)  # type: ignore[arg-type]
         for row in rows:
             table.add_row(*(Text(without_controls(cell)) for cell in row))
         self.line(f"\n{title}", "bold")
-        with self.console.capture() as captured:
-            self.console.print(table)
-        self.console.file.write("\n".join(row.rstrip() for row in captured.get().splitlines()))
-        self.line()
+        with self._wide.capture() as captured:
+            self._wide.print(table)
+        shown = [row.rstrip() for row in captured.get().splitlines()]
+        self.console.file.write("\n".join(filter(None, shown)) + "\n")
+        self.console.file.flush()
 
     def json(self, value: object) -> None:
         """Write one line of JSON: dataclasses as objects, enums as their values."""
@@ -88,13 +91,6 @@ def without_controls(text: str) -> str:
     return "".join(
         "\ufffd" if unicodedata.category(one) == "Cc" and one not in "\n\t" else one for one in text
     )
-
-
-def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
-    return console
 
 
 def _plain(value: object) -> Any:

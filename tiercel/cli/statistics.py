@@ -9,8 +9,7 @@ from tiercel.plan_text import print_plan
 from tiercel.types import PairStats, Plan, TierStats, Usage
 
 PAIR_COLUMNS = (
-    "drafter", "for", ">blocks", ">drafted", ">accepted", ">rejected",
-    ">acceptance", ">mean length", ">late", ">model s",
+    "pair", ">blocks", ">drafted", ">accepted", ">rejected", ">rate", ">length", ">late",
 )  # fmt: skip
 TIER_COLUMNS = (
     "tier", ">tokens first", ">share", ">passes", ">prompt tokens", ">prefill s", ">model s",
@@ -37,8 +36,7 @@ def pair_rows(pairs: Iterable[PairStats]) -> list[Sequence[str]]:
     """Return the rows under PAIR_COLUMNS."""
     return [
         (
-            pair.drafter,
-            pair.verifier,
+            f"{pair.verifier} <- {pair.drafter}",
             str(pair.num_drafts),
             str(pair.num_draft_tokens),
             str(pair.num_accepted_tokens),
@@ -46,7 +44,6 @@ def pair_rows(pairs: Iterable[PairStats]) -> list[Sequence[str]]:
             number(pair.acceptance_rate, 3),
             number(pair.mean_acceptance_length, 2),
             str(pair.num_late),
-            f"{pair.draft_compute_s:.3f}",
         )
         for pair in pairs
     ]

@@ -20,11 +20,11 @@ from tiercel.cli.running import fail, run, tell_failures
 from tiercel.cli.statistics import number
 from tiercel.cli.up import ConfigOption
 from tiercel.clients.router import RouterClient
+from tiercel.replies import Overview
 
 PLAN_COLUMNS = ("plan", ">answers", ">tokens", ">tokens/s", ">median", ">first s", "chain")
 PAIR_COLUMNS = (
-    "plan", "drafter", "for", ">blocks", ">drafted", ">accepted", ">rejected",
-    ">acceptance", ">mean length",
+    "plan", "pair", ">blocks", ">drafted", ">accepted", ">rejected", ">rate", ">length",
 )  # fmt: skip
 
 PromptsArgument = Annotated[Path, typer.Argument(help="JSONL rows with a `prompt`, or lines.")]
@@ -77,7 +77,9 @@ def bench(
     with tell_failures():
         chosen = read_prompts(prompts, every=every, limit=limit)
     work = Work(chosen, labels, asking, rounds=rounds, raw=raw, timeout_s=timeout)
-    samples = _on_own(work, config, output) if own else run(_measure(work, router, output))
+    samples = (
+        _on_own(work, config, output) if own else run(_measure(work, router, output, own=False))
+    )
     plans, roots = plan_reports(samples), agreements(samples)
     if json:
         shape = {"num_prompts": len(chosen), "rounds": rounds, "max_new_tokens": max_new_tokens}
@@ -91,15 +93,18 @@ def bench(
 def _on_own(work: Work, config: Path | None, output: Output) -> list[Sample]:
     async def measure(deployment: Deployment) -> list[Sample]:
         async with running(deployment, output) as supervisor:
-            return await supervisor.attend(_measure(work, deployment.router, output))
+            return await supervisor.attend(_measure(work, deployment.router, output, own=True))
 
     with tell_failures(), private_deployment(config, output) as deployment:
         return run(measure(deployment))
 
 
-async def _measure(work: Work, router: str, output: Output) -> list[Sample]:
+async def _measure(work: Work, router: str, output: Output, *, own: bool) -> list[Sample]:
     async with RouterClient(router, timeout_s=work.timeout_s) as client:
-        labels = work.labels or [named.name for named in (await client.tiers()).plans]
+        overview = await client.tiers()
+        labels = work.labels or [named.name for named in overview.plans]
+        if not own and _draft_from_the_past(overview):
+            output.note("answers of one plan may be drafted from those of another; --own avoids it")
         shown = output.errors.is_terminal
         with Progress(console=output.errors, transient=True, disable=not shown) as progress:
             total = len(labels) * len(work.prompts) * work.rounds
@@ -108,6 +113,11 @@ async def _measure(work: Work, router: str, output: Output) -> list[Sample]:
                 client, work.asking, raw=work.raw, on_sample=lambda _: progress.advance(task)
             )
             return await measuring.run(work.prompts, labels, rounds=work.rounds)
+
+
+def _draft_from_the_past(overview: Overview) -> bool:
+    described = (replica.description for replica in overview.replicas)
+    return any(about is not None and about.engine == "suffix" for about in described)
 
 
 def _show(output: Output, plans: Sequence[PlanReport], roots: Sequence[Agreement]) -> None:
@@ -141,8 +151,7 @@ def _pair_rows(plan: PlanReport) -> list[tuple[str, ...]]:
     return [
         (
             plan.name,
-            pair.drafter,
-            pair.verifier,
+            f"{pair.verifier} <- {pair.drafter}",
             str(pair.num_drafts),
             str(pair.num_draft_tokens),
             str(pair.num_accepted_tokens),

@@ -35,6 +35,13 @@ def test_an_address_twice_on_one_path_is_refused():
         check_plan(plan)
 
 
+def test_the_same_drafter_twice_is_refused_and_two_replicas_are_taken():
+    one, other = Plan("b", "b:1"), Plan("b", "b:2")
+    check_plan(Plan("a", "a:1", drafters=(one, other)))
+    with pytest.raises(PlanRefused, match="'a' has one drafter twice"):
+        check_plan(Plan("a", "a:1", drafters=(one, other, one)))
+
+
 def test_a_tier_on_two_paths_is_taken():
     leaf = Plan("suffix", "s:1")
     sides = (Plan("b", "b:1", drafters=(leaf,)), Plan("c", "c:1", drafters=(leaf,)))

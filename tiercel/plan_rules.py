@@ -22,7 +22,10 @@ def check_plan(plan: Plan, *, allowed: Sequence[str] = ("*",)) -> None:
 
 
 def check_shape(plan: Plan) -> None:
-    """Raise PlanRefused for an empty name, a tier or address twice on one path, or depth over 8."""
+    """Raise PlanRefused for an empty name, a tier or address twice on one path, or depth over 8.
+
+    One parent cannot have the very same drafter twice either.
+    """
     _check_path(plan, ())
 
 
@@ -44,5 +47,8 @@ def _check_path(plan: Plan, above: tuple[Plan, ...]) -> None:
             raise PlanRefused(f"tier {plan.tier!r} stands twice on one path")
         if plan.address and parent.address == plan.address:
             raise PlanRefused(f"address {plan.address!r} stands twice on one path")
+    places = [(drafter.tier, drafter.address) for drafter in plan.drafters if drafter.address]
+    if len(set(places)) < len(places):
+        raise PlanRefused(f"tier {plan.tier!r} has one drafter twice")
     for drafter in plan.drafters:
         _check_path(drafter, (*above, plan))

@@ -38,19 +38,25 @@ class Gate:
     """Holds a tier's pass when its sequence has grown by `num_tokens`, until it is opened."""
 
     def __init__(self, num_tokens: int) -> None:
+        self.num_tokens = num_tokens
         self.reached, self.opened = asyncio.Event(), asyncio.Event()
-        self._num_tokens = num_tokens
 
     def hold(self, session: Session) -> None:
         verify, first = session.verify, len(session.sequence)
 
         async def held(*arguments) -> Verified | None:
-            if len(session.sequence) - first >= self._num_tokens:
+            if len(session.sequence) - first >= self.num_tokens:
                 self.reached.set()
                 await self.opened.wait()
             return await verify(*arguments)
 
         session.verify = held
+
+    def move(self, num_tokens: int) -> None:
+        """Let the pass go, and hold the next one after so many more tokens."""
+        self.num_tokens += num_tokens
+        self.opened.set()
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
 
 
 class Slips:

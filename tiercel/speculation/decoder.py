@@ -69,6 +69,7 @@ class Decoder:
         """
         generation, began = self.session.generation, time.monotonic()
         draft = await self._draft(limit - 1)
+        plan_version = self.plan.version  # a re-plan during the pass takes effect at the next block
         if generation != self.session.generation:
             return None
         verified = await self.session.verify(draft.token_ids, num_top_logprobs)
@@ -82,7 +83,7 @@ class Decoder:
             num_accepted=verified.num_accepted,
             logprobs=verified.logprobs,
             compute_s=verified.compute_s,
-            plan_version=self.plan.version,
+            plan_version=plan_version,
         )
 
     def cut(self, length: int) -> None:

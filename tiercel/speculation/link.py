@@ -80,7 +80,8 @@ class DrafterLink:
     def sync(self, num_wanted: int) -> None:
         """Tell the drafter what the parent's sequence is by now, and ask for so many tokens."""
         side = self._side
-        if side is None or not self._is_asked:
+        # A message that meets a refusal would hide its reason: gRPC then says INTERNAL.
+        if side is None or not self.is_open or not self._is_asked:
             return
         keep = min(self._kept_length, side.committed_length)
         tokens = self.sequence.tokens(keep)

@@ -60,9 +60,7 @@ class ModelTier:
         """Raise PlanRefused or InvalidRequest for a plan that this tier cannot be the root of."""
         if plan.tier != self.name:
             raise InvalidRequest("plan.tier", plan.tier, f"this is {self.name}")
-        for drafter in plan.drafters:
-            check_plan(drafter, allowed=self.habits.allowed_drafters)
-        check_plan(plan)
+        check_plan(plan, allowed=self.habits.allowed_drafters)
 
     def check_length(self, field: str, token_ids: Sequence[int]) -> None:
         """Raise InvalidRequest for a sequence that leaves no room for a token."""
@@ -154,7 +152,7 @@ class ModelTier:
         )
         prefix = opening.prefix.token_ids
         async with self.decoder(prefix, opening.plan, request, lost) as decoder:
-            yield ModelProposer(decoder)
+            yield ModelProposer(decoder, self.check_plan)
 
 
 @dataclass(frozen=True)

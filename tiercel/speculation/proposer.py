@@ -1,6 +1,6 @@
 """What serves a draft stream: something that follows a sequence and proposes how it goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp
 from typing import Protocol
@@ -51,8 +51,9 @@ class Proposer(Protocol):
 class ModelProposer:
     """Proposes what its own model would say, with or without drafters of its own."""
 
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
+    def __init__(self, decoder: Decoder, check_plan: Callable[[Plan], None]) -> None:
+        """`check_plan` raises for a plan that the tier does not follow."""
+        self._decoder, self._check_plan = decoder, check_plan
 
     def cut(self, length: int) -> None:
         """Drop every token from position `length` on."""
@@ -75,7 +76,8 @@ class ModelProposer:
         return Proposal(step.token_ids, step.sources, step.compute_s, num_unsure)
 
     def replan(self, plan: Plan) -> None:
-        """Change what lies below."""
+        """Change what lies below; raises PlanRefused or InvalidRequest."""
+        self._check_plan(plan)
         self._decoder.replan(plan)
 
     def stats(self) -> tuple[list[PairStats], list[TierStats]]:

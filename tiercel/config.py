@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+_LAST_PORT = 65_535
 
 
 class Settings(BaseSettings):
@@ -23,7 +25,9 @@ class Settings(BaseSettings):
     )
 
     address: str = Field(default="localhost:0", description="host:port to listen on")
-    log_level: str = Field(default="info", description="debug, info, warning or error")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least important log lines to write"
+    )
     log_json: bool = Field(default=False, description="write logs as JSON lines")
     metrics_address: str = Field(
         default="", description="host:port for Prometheus to scrape; empty for none"
@@ -32,6 +36,14 @@ class Settings(BaseSettings):
     grace_s: float = Field(
         default=30.0, ge=0, description="on SIGTERM, seconds that open streams get to finish"
     )
+
+    @field_validator("address", "metrics_address")
+    @classmethod
+    def _has_a_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value and not (host and port.isdecimal() and int(port) <= _LAST_PORT):
+            raise ValueError(f"must be host:port with a port up to {_LAST_PORT}")
+        return value
 
 
 S = TypeVar("S", bound=Settings)

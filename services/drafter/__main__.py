@@ -1,15 +1,12 @@
-"""Runs a drafter: settings, wiring, serving."""
+"""Runs the drafter: settings, wiring, serving."""
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.drafter.servicer import DrafterServicer, DraftTier
 from services.drafter.settings import Settings
 from services.drafter.suffix_tier import Evidence, SuffixTier
-from tiercel import config, rpc, telemetry
-from tiercel.errors import TiercelError
+from tiercel.launch import launch
 from tiercel.speculation import model_tier
 
 
@@ -35,20 +32,8 @@ async def _tier(settings: Settings) -> DraftTier:
 
 
 def main() -> None:
-    """Serve until told to stop; a setting that cannot be honoured ends the process with a line."""
-    settings = config.load(Settings)
-    telemetry.configure(level=settings.log_level, json=settings.log_json)
-    telemetry.serve_metrics(settings.metrics_address)
-    service = rpc.serve(
-        opening(settings),
-        settings.address,
-        grace_s=settings.grace_s,
-        reflect=settings.reflection,
-    )
-    try:
-        asyncio.run(service)
-    except (TiercelError, OSError) as error:
-        sys.exit(f"drafter: {error}")
+    """Serve one drafting tier until told to stop."""
+    launch("tiercel-drafter", Settings, opening)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Runs the feedback service: settings, wiring, serving."""
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -11,8 +9,7 @@ from services.feedback.servicer import FeedbackServicer
 from services.feedback.settings import Settings
 from services.feedback.store import Memory, Store
 from services.feedback.watch import PolicyFeed
-from tiercel import config, rpc, telemetry
-from tiercel.errors import TiercelError
+from tiercel.launch import launch
 
 
 @asynccontextmanager
@@ -41,20 +38,8 @@ async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
 
 
 def main() -> None:
-    """Serve until told to stop; a setting that cannot be honoured ends the process with a line."""
-    settings = config.load(Settings)
-    telemetry.configure(level=settings.log_level, json=settings.log_json)
-    telemetry.serve_metrics(settings.metrics_address)
-    service = rpc.serve(
-        opening(settings),
-        settings.address,
-        grace_s=settings.grace_s,
-        reflect=settings.reflection,
-    )
-    try:
-        asyncio.run(service)
-    except (TiercelError, OSError) as error:
-        sys.exit(f"feedback: {error}")
+    """Serve feedback until told to stop."""
+    launch("tiercel-feedback", Settings, opening)
 
 
 if __name__ == "__main__":

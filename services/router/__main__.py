@@ -1,7 +1,5 @@
-"""Starts the router: settings in, one service out."""
+"""Runs the router: settings, wiring, serving."""
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,9 +14,10 @@ from services.router.routing import Limits, Router
 from services.router.servicer import RouterServicer
 from services.router.settings import Settings
 from services.router.watching import Watcher
-from tiercel import config, rpc, telemetry, tiers
+from tiercel import tiers
 from tiercel.clients.feedback import FeedbackClient
-from tiercel.errors import InvalidRequest, TiercelError
+from tiercel.errors import InvalidRequest
+from tiercel.launch import launch
 from tiercel.prediction.predictor import Predictor
 
 
@@ -77,22 +76,8 @@ def _policies(settings: Settings, configuration: tiers.Configuration) -> dict[st
 
 
 def main() -> None:
-    """Run the router until it is told to stop."""
-    settings = config.load(Settings)
-    telemetry.configure(level=settings.log_level, json=settings.log_json)
-    telemetry.serve_metrics(settings.metrics_address)
-    try:
-        asyncio.run(
-            rpc.serve(
-                opening(settings),
-                settings.address,
-                grace_s=settings.grace_s,
-                reflect=settings.reflection,
-            )
-        )
-    except (TiercelError, OSError) as error:
-        print(f"tiercel-router: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    """Serve the router until told to stop."""
+    launch("tiercel-router", Settings, opening)
 
 
 if __name__ == "__main__":

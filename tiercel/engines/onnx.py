@@ -160,6 +160,7 @@ def _available_cores() -> int:
 
 
 def _open_session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     # The runtime's own choice would pin its threads to cores, the same ones in every process.
     options.intra_op_num_threads = threads or _available_cores()

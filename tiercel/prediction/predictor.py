@@ -31,6 +31,7 @@ class Predictor:
     def __init__(self, manifest: Manifest, model: bytes) -> None:
         self.manifest = manifest
         self._roots = {name: parse_plan(text).tier for name, text in manifest.plans.items()}
+        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(

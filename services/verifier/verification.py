@@ -37,18 +37,29 @@ class Verification:
 
     async def work(self, inbox: rpc.Inbox[pb.VerifyRequest]) -> None:
         """Answer each block with a verdict until the answer or the caller ends."""
-        reason = self._answer.reason or await self._verify((), ())
-        while reason is None:
-            message = await inbox.get()
-            if message is None:
-                return
-            reason = await self._take(message)
+        try:
+            async with asyncio.timeout_at(self._opening.request.deadline):
+                reason = await self._answer_blocks(inbox)
+        except TimeoutError:
+            reason = FinishReason.DEADLINE
+        if reason is None:
+            return
         if (tail := self._answer.tail()) is not None:
             verdict = pb.Verdict(committed=committed_to_pb(tail))
             self._outbox.put(pb.VerifyResponse(verdict=verdict))
         reason = self._answer.reason or reason
         end = self._report.finished(reason, self._answer, self._decoder)
         self._outbox.put(pb.VerifyResponse(finished=end_to_pb(end)))
+
+    async def _answer_blocks(self, inbox: rpc.Inbox[pb.VerifyRequest]) -> FinishReason | None:
+        """Return why the answer is over; None if the caller left."""
+        reason = self._answer.reason or await self._verify((), ())
+        while reason is None:
+            message = await inbox.get()
+            if message is None:
+                return None
+            reason = await self._take(message)
+        return reason
 
     async def _take(self, message: pb.VerifyRequest) -> FinishReason | None:
         kind = message.WhichOneof("message")
@@ -77,13 +88,7 @@ class Verification:
         most = min(self._answer.num_left, self._session.room) - 1
         if most < 0:
             return FinishReason.LENGTH
-        try:
-            async with asyncio.timeout_at(self._opening.request.deadline):
-                verified = await self._session.verify(
-                    token_ids[:most], self._opening.num_top_logprobs
-                )
-        except TimeoutError:
-            return FinishReason.DEADLINE
+        verified = await self._session.verify(token_ids[:most], self._opening.num_top_logprobs)
         assert verified is not None, "nobody else changes this sequence"
         self._report.committed()
         progress = Progress(
@@ -94,7 +99,9 @@ class Verification:
             compute_s=verified.compute_s,
             plan_version=self._opening.plan.version,
         )
-        committed = committed_to_pb(self._answer.take(progress))
-        verdict = pb.Verdict(num_accepted=verified.num_accepted, committed=committed)
+        committed = self._answer.take(progress)
+        # Tokens behind a stop were right, but are no part of the answer.
+        num_accepted = min(verified.num_accepted, len(committed.token_ids))
+        verdict = pb.Verdict(num_accepted=num_accepted, committed=committed_to_pb(committed))
         self._outbox.put(pb.VerifyResponse(verdict=verdict))
         return self._answer.reason

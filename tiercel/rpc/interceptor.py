@@ -13,6 +13,9 @@ from tiercel.rpc.status import status_from_error
 
 log = structlog.get_logger(__name__)
 
+# A peer that takes nothing for so long holds a session without reading its answer.
+_UNREAD_S = 6.0
+
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
 
@@ -111,11 +114,26 @@ def _stream(behavior: Any, method: str) -> Any:
         try:
             async with aclosing(behavior(request, context)) as responses:
                 async for response in responses:
-                    await context.write(response)
+                    await _write(context, response)
+        except _Unread:
+            # No status can follow a message that is stuck: gRPC ends the call as cancelled.
+            log.warning("a peer reads no answers", method=method)
         except Exception as error:
             await _end(context, error, method)
 
     return handle
+
+
+class _Unread(Exception):
+    """The peer took no message for too long."""
+
+
+async def _write(context: Any, response: Any) -> None:
+    try:
+        async with asyncio.timeout(_UNREAD_S):
+            await context.write(response)
+    except TimeoutError:
+        raise _Unread from None
 
 
 async def _end(context: Any, error: Exception, method: str) -> None:

@@ -1,11 +1,12 @@
 """Serves draft streams: admission, the opening, the session, its end."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from tiercel import rpc
-from tiercel.errors import InvalidRequest, TokenizerMismatch
+from tiercel.errors import DeadlineExceeded, InvalidRequest, TokenizerMismatch
 from tiercel.speculation.draft_session import DraftSession
 from tiercel.speculation.proposer import Proposer
 from tiercel.speculation.slots import Slots
@@ -43,13 +44,16 @@ class DraftServer:
     async def responses(
         self, requests: AsyncIterator[pb.DraftRequest], *, deadline: float
     ) -> AsyncGenerator[pb.DraftResponse, None]:
-        """Yield what goes up one stream. Raises Overloaded, InvalidRequest, TokenizerMismatch."""
+        """Yield what goes up one stream until it ends, at the latest at `deadline` (loop time).
+
+        Raises Overloaded, InvalidRequest, TokenizerMismatch, DeadlineExceeded.
+        """
         inbox = rpc.Inbox(requests, interval_s=self._drafts.heartbeat_s)
         with inbox, self._slots.taken():
             opening = await self._opening(inbox)
             async with self._session(opening, deadline) as (session, outbox):
                 outbox.put(pb.DraftResponse(opened=self._opened()))
-                work = (session.follow(inbox), session.work())
+                work = (session.follow(inbox), session.work(), _expire(deadline))
                 async with aclosing(rpc.exchange(outbox, *work)) as messages:
                     async for message in messages:
                         yield message
@@ -75,6 +79,7 @@ class DraftServer:
             theirs = prefix.tokenizer_fingerprint
             raise TokenizerMismatch(f"{drafts.tier} has tokenizer {own}, the prefix {theirs!r}")
         check_ids("open.prefix.token_ids", prefix.token_ids, drafts.vocab_size)
+        check_ids("open.stop_token_ids", tuple(opening.stop_token_ids), drafts.vocab_size)
         if opening.plan.tier != drafts.tier:
             raise InvalidRequest("open.plan.tier", opening.plan.tier, f"this is {drafts.tier}")
 
@@ -101,6 +106,11 @@ class DraftServer:
 
     def _opened(self) -> pb.DraftOpened:
         return pb.DraftOpened(tier=self._drafts.tier, numerics_id=self._drafts.numerics_id)
+
+
+async def _expire(deadline: float) -> None:
+    await asyncio.sleep(deadline - asyncio.get_running_loop().time())
+    raise DeadlineExceeded("the time given for the drafts ran out")
 
 
 def _heartbeat(sequence: int) -> pb.DraftResponse:

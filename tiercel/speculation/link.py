@@ -8,6 +8,7 @@ import grpc
 
 from tiercel import errors, rpc
 from tiercel.draft_stream import BlockFate, Judgement, ParentSide, TokenSequence
+from tiercel.speculation.chatter import Chatter
 from tiercel.speculation.pace import Pace
 from tiercel.speculation.request import Observer, Request
 from tiercel.types import PairStats, Plan, TierStats
@@ -47,6 +48,7 @@ class DrafterLink:
         self.pair = PairStats(self.plan.tier, self.request.parent)
         self.pace = self._new_pace()
         self._side: ParentSide | None = None
+        self._chatter = Chatter(time.monotonic())
         self._opened = False  # the drafter answered: before that nothing can be due
         self._outbox: rpc.Outbox[pb.DraftRequest] | None = None
         self._kept_length = len(self.sequence)  # of what the drafter was told, still true
@@ -96,6 +98,7 @@ class DrafterLink:
         self._kept_length = side.committed_length
         self._judged(judgement)
         self._send(pb.DraftRequest(advance=advance_to_pb(advance)))
+        self._chatter.question()
         self.pace.asked(time.monotonic())
 
     def cut(self, length: int) -> None:
@@ -154,7 +157,7 @@ class DrafterLink:
         outbox.put(pb.DraftRequest(open=opening_to_pb(opening)))
         self._side, self._kept_length = ParentSide(self.sequence), len(self.sequence)
         self._opened = False
-        self.pace = self._new_pace()
+        self.pace, self._chatter = self._new_pace(), Chatter(time.monotonic())
         remaining_s = self.request.deadline - asyncio.get_running_loop().time()
         stub = drafter_pb2_grpc.DrafterStub(self.channel)
         call = stub.Draft(aiter(outbox), timeout=max(0.0, remaining_s))
@@ -174,6 +177,8 @@ class DrafterLink:
 
     def _take(self, message: pb.DraftResponse) -> None:
         kind = message.WhichOneof("message")
+        if self._chatter.is_flood(time.monotonic()):
+            raise errors.InvalidRequest("message", kind, "one too many that brings nothing")
         if kind == "opened":
             self._opened = True
             self.pace.asked(time.monotonic())
@@ -194,6 +199,8 @@ class DrafterLink:
         block = block_from_pb(message, vocab_size=self.request.vocab_size, max_tokens=most)
         fate, judgement = side.on_block(block)
         self._judged(judgement)
+        if fate is BlockFate.NEW:
+            self._chatter.useful()
         if fate in (BlockFate.NEW, BlockFate.NOTHING):
             self.pace.arrived(time.monotonic())
         self.pair.draft_compute_s += to_s(message.compute_ns)

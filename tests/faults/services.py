@@ -1,0 +1,119 @@
+"""Services as processes of their own, that tests may kill, stop and start again."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import grpc
+
+from tiercel import rpc
+from tiercel.clients.tier import describe, is_ready
+from tiercel.errors import TiercelError
+
+PATIENCE_S = 60.0
+HEARTBEAT_S = 0.5
+
+
+class ServiceProcess:
+    """One process of `python -m services.<service>`, and its settings."""
+
+    def __init__(self, service: str, **settings: object) -> None:
+        self.address = str(settings.setdefault("address", free_address()))
+        settings.setdefault("log_level", "error")
+        settings.setdefault("heartbeat_s", HEARTBEAT_S)
+        given = {f"TIERCEL_{name.upper()}": str(value) for name, value in settings.items()}
+        self._environment = os.environ | given
+        self._command = [sys.executable, "-m", f"services.{service}"]
+        self.start()
+
+    def start(self) -> None:
+        """Start it, for the first time or again."""
+        self.process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it for sure, stopped or not."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.output = self.process.communicate(timeout=PATIENCE_S)
+
+    def ended(self) -> tuple[int, str]:
+        """Wait until it ends by itself; return its status and what it wrote to stderr."""
+        _, errors = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, errors
+
+    async def ready(self) -> None:
+        """Wait until it takes work."""
+        async with rpc.channel(self.address) as channel:
+            await until(lambda: self._answers(channel), "the service is not ready")
+
+    async def _answers(self, channel: grpc.aio.Channel) -> bool:
+        assert self.process.poll() is None, self.process.communicate()
+        try:
+            return await is_ready(channel, timeout_s=5)
+        except TiercelError:
+            return False
+
+
+async def until(condition, what: str, *, within_s: float = PATIENCE_S) -> None:
+    """Wait until the coroutine of `condition` says yes; fail after so many seconds."""
+    end = time.monotonic() + within_s
+    while not await condition():
+        assert time.monotonic() < end, what
+        await asyncio.sleep(0.05)
+
+
+async def idle(*services: ServiceProcess, within_s: float = 10.0) -> None:
+    """Wait until no session is open at any of the services: the promise is 10 seconds."""
+    await idle_at(*[service.address for service in services], within_s=within_s)
+
+
+async def idle_at(*addresses: str, within_s: float = 10.0) -> None:
+    """Wait until no session is open at any of the addresses."""
+
+    async def is_idle() -> bool:
+        return not any([await num_sessions(address) for address in addresses])
+
+    await until(is_idle, "a session outlived its stream", within_s=within_s)
+
+
+async def num_sessions(address: str) -> int:
+    """Return how many sessions a tier says are open."""
+    async with rpc.channel(address) as channel:
+        return (await describe(channel, timeout_s=5)).num_sessions
+
+
+def free_address() -> str:
+    """Return an address that nobody listens at."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def start(stack: ExitStack, service: str, **settings: object) -> ServiceProcess:
+    """Start a service that is dead for sure when the stack unwinds."""
+    process = ServiceProcess(service, **settings)
+    stack.callback(process.kill)
+    return process
+
+
+def start_simulated(stack: ExitStack, tier: str, model: str, **settings: object) -> ServiceProcess:
+    """Start a verifier whose model only takes time."""
+    own = {"tier": tier, "engine": "simulated", "model": model, "max_sessions": 64}
+    return start(stack, "verifier", **(own | settings))

@@ -68,7 +68,7 @@ def _chosen(system: System, only: list[str] | None) -> bool:
 
 
 def _surroundings() -> dict[str, Any]:
-    git = ["git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD"]
+    git = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]
     done = subprocess.run(git, capture_output=True, text=True, check=False)
     return {"commit": done.stdout.strip(), "processor": describe()}
 

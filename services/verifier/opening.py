@@ -38,6 +38,7 @@ async def admitted(
     vocab_size = tier.runner.description.vocab_size
     check_ids("prompt.ids", prompt_ids, vocab_size)
     check_ids("committed_token_ids", committed_ids, vocab_size)
+    check_ids("stop.token_ids", tuple(ask.stop.token_ids), vocab_size)
     tier.check_length("prompt", prompt_ids)
     # Committed tokens may fill the context: there the answer ended, and only that is left to say.
     tier.check_length("committed_token_ids", (prompt_ids + committed_ids)[:-1])

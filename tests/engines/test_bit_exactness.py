@@ -40,6 +40,19 @@ def test_only_a_raw_pass_of_width_one_has_other_bits(load_tiny: TinyLoader, dtyp
     assert differs == {1: True, 2: False, 3: False}
 
 
+@pytest.mark.parametrize("dtype", ["fp32", "int8", "int4"])
+def test_no_pass_is_so_wide_that_the_attention_cuts_it_up(
+    load_tiny: TinyLoader, dtype: str
+) -> None:
+    model = load_tiny(dtype)
+    tokens = random_tokens(140, model.description.vocab_size)
+    pairs = logits_by_widths(model, tokens, [2])
+    for width in (31, 32, 33, 63, 64, 65, 66, 127, 128, 129, 130):
+        assert same_bits(logits_by_widths(model, tokens, [width]), pairs)
+    cache = model.open()
+    assert not same_bits(raw_logits(model, cache, tokens[:65]), pairs[:65]), "the guard is needed"
+
+
 class WidthDependent:
     """A model whose passes of one width are off by the last bit."""
 

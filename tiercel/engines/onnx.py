@@ -26,7 +26,9 @@ from tiercel.models.weights import ModelConfig, Weights
 from tiercel.types import ModelDescription
 
 DEFAULT_MAX_LENGTH = 4096
-_CHUNK = 128  # rows of one pass: bounds the memory of a long prompt's activations
+# Rows of one pass: bounds the memory of a long prompt's activations. The attention works through
+# wider passes in blocks of 64 rows and more, and one row left over runs as if it were alone.
+_CHUNK = 64
 
 
 class OnnxModel:

@@ -25,6 +25,7 @@ class DraftSession:
     ) -> None:
         self._proposer, self._outbox, self._vocab_size = proposer, outbox, vocab_size
         self._stop_ids = opening.stop_token_ids
+        self._num_prompt_tokens = opening.num_prompt_tokens
         self._plan_version = opening.plan.version
         self._side = DrafterSide(
             TokenSequence(opening.prefix.token_ids),
@@ -80,7 +81,10 @@ class DraftSession:
         return len(sequence) >= self._last_length or sequence.last() in self._stop_ids
 
     def _advance(self, message: pb.Advance) -> None:
-        applied = self._side.on_advance(advance_from_pb(message, vocab_size=self._vocab_size))
+        advance = advance_from_pb(message, vocab_size=self._vocab_size)
+        if advance.keep_length + len(advance.token_ids) < self._num_prompt_tokens:
+            raise InvalidRequest("advance.keep_length", advance.keep_length, "cuts the prompt")
+        applied = self._side.on_advance(advance)
         if isinstance(applied, Resync):
             self._outbox.put(pb.DraftResponse(resync=resync_to_pb(applied)))
             return

@@ -7,7 +7,7 @@ from tiercel.draft_stream import Advance, Block, Resync
 from tiercel.errors import InvalidRequest
 from tiercel.types import Message, Plan, SamplingParams, Span
 from tiercel.v1 import drafter_pb2 as pb
-from tiercel.wire.plans import plan_from_pb, plan_to_pb
+from tiercel.wire.plans import MAX_SPECULATIVE_TOKENS, plan_from_pb, plan_to_pb
 from tiercel.wire.requests import (
     TokenIds,
     messages_from_pb,
@@ -94,8 +94,12 @@ def advance_to_pb(advance: Advance, *, compute_ns: int = 0) -> pb.Advance:
 
 
 def advance_from_pb(message: pb.Advance, *, vocab_size: int) -> Advance:
-    """Return the parent's truth; raises InvalidRequest for an id outside the vocabulary."""
+    """Return the parent's truth; raises InvalidRequest for a bad id or block length."""
     check_ids("advance.token_ids", message.token_ids, vocab_size)
+    number = message.num_speculative_tokens
+    if number > MAX_SPECULATIVE_TOKENS:
+        why = f"must be at most {MAX_SPECULATIVE_TOKENS}"
+        raise InvalidRequest("advance.num_speculative_tokens", number, why)
     return Advance(
         epoch=message.epoch,
         keep_length=message.keep_length,

@@ -82,13 +82,13 @@ class DraftSession:
 
     def _advance(self, message: pb.Advance) -> None:
         advance = advance_from_pb(message, vocab_size=self._vocab_size)
-        if advance.keep_length + len(advance.token_ids) < self._num_prompt_tokens:
-            raise InvalidRequest("advance.keep_length", advance.keep_length, "cuts the prompt")
         applied = self._side.on_advance(advance)
         if isinstance(applied, Resync):
             self._outbox.put(pb.DraftResponse(resync=resync_to_pb(applied)))
             return
         if applied.cut_length is not None:
+            if applied.cut_length < self._num_prompt_tokens:
+                raise InvalidRequest("advance.keep_length", advance.keep_length, "cuts the prompt")
             self._proposer.cut(applied.cut_length)
         if applied.token_ids:
             self._proposer.append(applied.token_ids)

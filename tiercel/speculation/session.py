@@ -83,10 +83,9 @@ class Session:
         self.generation += 1
 
     def append(self, token_ids: Sequence[int]) -> None:
-        """Add tokens that were decided elsewhere; the prompt's among them, if it was cut."""
-        num_prompt_tokens = max(0, self._terms.num_prompt_tokens - len(self.sequence))
+        """Add tokens that were decided elsewhere."""
         self.sequence.append(token_ids)
-        self._note_offsets(token_ids[num_prompt_tokens:])
+        self._note_offsets(token_ids)
         self.generation += 1
 
     async def verify(

@@ -7,10 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-
-import grpc
 
 from tiercel import rpc
 from tiercel.clients.tier import describe, is_ready
@@ -51,7 +50,7 @@ class ServiceProcess:
         """End it for sure, stopped or not."""
         if self.process.poll() is None:
             self.process.kill()
-        self.output = self.process.communicate(timeout=PATIENCE_S)
+            self.process.communicate(timeout=PATIENCE_S)
 
     def ended(self) -> tuple[int, str]:
         """Wait until it ends by itself; return its status and what it wrote to stderr."""
@@ -60,15 +59,10 @@ class ServiceProcess:
 
     async def ready(self) -> None:
         """Wait until it takes work."""
-        async with rpc.channel(self.address) as channel:
-            await until(lambda: self._answers(channel), "the service is not ready")
+        await until_ready(self.address, self._is_alive)
 
-    async def _answers(self, channel: grpc.aio.Channel) -> bool:
+    def _is_alive(self) -> None:
         assert self.process.poll() is None, self.process.communicate()
-        try:
-            return await is_ready(channel, timeout_s=5)
-        except TiercelError:
-            return False
 
 
 async def until(condition, what: str, *, within_s: float = PATIENCE_S) -> None:
@@ -77,6 +71,20 @@ async def until(condition, what: str, *, within_s: float = PATIENCE_S) -> None:
     while not await condition():
         assert time.monotonic() < end, what
         await asyncio.sleep(0.05)
+
+
+async def until_ready(address: str, check: Callable[[], None] = lambda: None) -> None:
+    """Wait until a service takes work; `check` may raise where waiting is in vain."""
+    async with rpc.channel(address) as channel:
+
+        async def takes_work() -> bool:
+            check()
+            try:
+                return await is_ready(channel, timeout_s=5)
+            except TiercelError:
+                return False
+
+        await until(takes_work, "the service is not ready")
 
 
 async def idle(*services: ServiceProcess, within_s: float = 10.0) -> None:

@@ -50,13 +50,16 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("service", ["verifier", "drafter"])
-def test_what_cannot_be_honoured_ends_the_process_with_one_line(service):
+@pytest.mark.parametrize(
+    ("service", "names"),
+    [("verifier", BAD), ("drafter", ["an unknown engine", "an unknown model", "no name"])],
+    ids=["verifier", "drafter"],
+)
+def test_what_cannot_be_honoured_ends_the_process_with_one_line(service, names):
     with ExitStack() as stack:
         # All at once: a start takes seconds, most of them waiting.
         started = {
-            name: start(stack, service, **({"engine": "onnx"} | settings))
-            for name, settings in BAD.items()
+            name: start(stack, service, **({"engine": "onnx"} | BAD[name])) for name in names
         }
         for name, process in started.items():
             check_refusal(name, *process.ended())

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
-from tiercel.errors import Unavailable
+from google.protobuf.message import DecodeError
+
+from tiercel.errors import InvalidRequest, Unavailable
 
 T = TypeVar("T")
 
@@ -56,6 +58,8 @@ class Inbox(Generic[T]):
         try:
             async for message in messages:
                 await self._queue.put(message)
+        except DecodeError:
+            end = InvalidRequest("message", "bytes", "is no message of this stream")
         except Exception as error:  # handed to the reader, who knows what it means
             end = error
         await self._queue.put(end)

@@ -1,0 +1,66 @@
+"""After many answers, ended in every way, nothing of them is left in the servers' process."""
+
+import asyncio
+from collections import Counter
+
+import grpc
+import pytest
+
+from tests.faults.answers import answer, asked, expected
+from tests.faults.in_process import all_closed, our_tasks, verifier
+from tests.faults.services import idle_at, until
+from tiercel import rpc
+from tiercel.errors import InvalidRequest
+from tiercel.types import Plan
+
+pytestmark = pytest.mark.timeout(60)
+GENERATE, DRAFT = "/tiercel.v1.Verifier/Generate", "/tiercel.v1.Drafter/Draft"
+
+
+async def test_no_task_and_no_cache_outlives_its_answer():
+    async with (
+        verifier("root", "m?base_s=0.001") as root,
+        verifier("middle", "m?base_s=0.0005&acceptance=0.9") as middle,
+        verifier("leaf", "m?acceptance=0.8") as leaf,
+    ):
+        lower = Plan("middle", middle, drafters=(Plan("leaf", leaf),))
+        plan = Plan("root", drafters=(lower,))
+        await one_of_each(root, plan)
+        await idle_at(root, middle, leaf)
+        before = Counter(our_tasks())
+        await asyncio.gather(*(one_of_each(root, plan) for _ in range(8)))
+        await idle_at(root, middle, leaf)
+        await all_closed()
+
+        async def is_as_before() -> bool:
+            return Counter(our_tasks()) <= before
+
+        await until(is_as_before, "a task outlived its answer", within_s=10)
+
+
+async def one_of_each(root: str, plan: Plan) -> None:
+    """Have answers that end, that are ended, that are left, and that are refused."""
+    assert (await answer(root, plan, max_new_tokens=60)).token_ids == expected(60)
+    async with asked(root, plan, max_new_tokens=4000) as reading:
+        await reading.until(lambda: len(reading.token_ids) > 10)
+        reading.session.finish()
+        await reading.to_the_end()
+    async with asked(root, plan, max_new_tokens=4000) as reading:
+        await reading.until(lambda: len(reading.token_ids) > 10)
+    await answer(root, plan, max_new_tokens=4000, timeout_s=0.3)
+    with pytest.raises(InvalidRequest):
+        await answer(root, Plan("nobody"))
+
+
+@pytest.mark.parametrize("method", [GENERATE, DRAFT])
+@pytest.mark.parametrize(
+    "garbage", [b"\xff" * 100, b"", b"\x0a\x00"], ids=["bytes", "nothing", "unset"]
+)
+async def test_a_caller_that_speaks_no_protobuf_is_refused(method, garbage):
+    async with verifier("root") as root, rpc.channel(root) as channel:
+        call = channel.stream_stream(method)(iter([garbage]))
+        with pytest.raises(grpc.aio.AioRpcError) as failure:
+            await asyncio.wait_for(call.read(), 20)
+        assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert (await answer(root, Plan("root"), max_new_tokens=8)).token_ids == expected(8)
+        await idle_at(root)

@@ -32,10 +32,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class DrafterLost:
-    """A drafter was lost; `path` names the tiers from the root down to it."""
+    """A drafter was lost; `path` names the tiers from the root down to it.
+
+    `unreachable`: it could not be reached or fell silent; if not, it answered, but to no use.
+    """
 
     path: tuple[str, ...]
     reason: str
+    unreachable: bool = False
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def test_what_opens_a_session_carries_zero_and_the_largest_seed():
 def test_the_events_of_a_session():
     ids = TokenIds((0, 4), "f")
     opened = verifier_pb2.GenerateOpened(prompt=token_ids_to_pb(ids), tier="a", numerics_id="n")
-    lost = decoding_pb2.DrafterLost(path=["a", "b"], reason="gone")
+    lost = decoding_pb2.DrafterLost(path=["a", "b"], reason="gone", unreachable=True)
     finished = decoding_pb2.Finished(
         reason=decoding_pb2.FINISH_REASON_LENGTH, usage=usage_to_pb(USAGE)
     )
@@ -109,7 +109,7 @@ def test_the_events_of_a_session():
     events = [
         (response(opened=opened), Opened(ids, "a", "n")),
         (response(committed=router.committed_to_pb(COMMITTED)), COMMITTED),
-        (response(drafter_lost=lost), DrafterLost(("a", "b"), "gone")),
+        (response(drafter_lost=lost), DrafterLost(("a", "b"), "gone", True)),
         (response(finished=finished), SessionEnd(FinishReason.LENGTH, USAGE)),
         (response(heartbeat=decoding_pb2.Heartbeat(sequence=1)), None),
         (response(), None),

@@ -652,8 +652,13 @@ class DrafterLost(_message.Message):
 
     PATH_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    UNREACHABLE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """What happened, in words."""
+    unreachable: _builtins.bool
+    """Whether the tier could not be reached or fell silent; false: it answered, and refused or sent
+    nonsense.
+    """
     @_builtins.property
     def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the tiers from the root down to the lost one."""
@@ -663,10 +668,11 @@ class DrafterLost(_message.Message):
         *,
         path: _abc.Iterable[_builtins.str] | None = ...,
         reason: _builtins.str = ...,
+        unreachable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "reason", b"reason", "unreachable", b"unreachable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

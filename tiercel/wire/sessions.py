@@ -62,7 +62,8 @@ def event_from_pb(message: pb.VerifierGenerateResponse) -> SessionEvent | None:
     if kind == "committed":
         return committed_from_pb(message.committed)
     if kind == "drafter_lost":
-        return DrafterLost(tuple(message.drafter_lost.path), message.drafter_lost.reason)
+        lost = message.drafter_lost
+        return DrafterLost(tuple(lost.path), lost.reason, lost.unreachable)
     if kind == "finished":
         end = message.finished
         return SessionEnd(reason_from_pb(end.reason), usage_from_pb(end.usage), end.stop_string)

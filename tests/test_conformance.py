@@ -28,9 +28,8 @@ pytestmark = pytest.mark.timeout(90)
 
 
 async def test_a_drafter_says_what_it_is(drafter):
-    assert drafter.about.tier
-    assert drafter.about.drafts
-    assert drafter.about.max_sessions >= 1
+    about = drafter.about
+    assert about.tier and about.drafts and about.max_sessions >= 1
 
 
 async def test_a_drafter_opens_drafts_and_ends_cleanly(drafter):

@@ -54,8 +54,8 @@ def test_a_url_goes_into_no_repr():
 @pytest.mark.parametrize("url", ["nosuch://:hunter2@host", "redis://:hunter2@host:port"])
 def test_a_bad_url_ends_the_process_with_a_line_that_does_not_show_it(url: str):
     ended = run(redis_url=url)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("feedback: redis_url=")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("tiercel-feedback: redis_url=")
     assert len(ended.stderr.splitlines()) == 1
     assert "hunter2" not in ended.stdout + ended.stderr
 
@@ -63,5 +63,5 @@ def test_a_bad_url_ends_the_process_with_a_line_that_does_not_show_it(url: str):
 def test_a_folder_that_cannot_be_had_ends_the_process_with_a_line(tmp_path: Path):
     (tmp_path / "file").touch()
     ended = run("--data-dir", str(tmp_path / "file"))
-    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
     assert "data_dir" in ended.stderr

@@ -58,6 +58,7 @@ class Answer:
         self._tally = Tally()
         self._root: Replica
         self._drafters: list[Replica] = []
+        self._avoided: set[Replica] = set()
         self._outage_began: float | None = None
         self._num_fruitless = 0
 
@@ -82,7 +83,7 @@ class Answer:
         except may_pass:
             self._check_time()
             raise
-        self.plan = addressed(self.plan, self._root, self._fleet)
+        self.plan = addressed(self.plan, self._root, self._fleet, avoiding=self._avoided)
 
     async def events(self) -> AsyncGenerator[Committed | SessionEnd, None]:
         """Yield the tokens, then the end.
@@ -157,8 +158,11 @@ class Answer:
         metrics.num_drafters_lost.labels(part.tier).inc()
         replica = self._fleet.find(part.tier, part.address)
         if replica is not None:
-            replica.failed(lost.reason)
-        plan = addressed(self.plan, self._root, self._fleet)
+            # One that answers may be of use to others: this answer alone does without it.
+            self._avoided.add(replica)
+            if lost.unreachable:
+                replica.failed(lost.reason)
+        plan = addressed(self.plan, self._root, self._fleet, avoiding=self._avoided)
         if plan != self.plan:
             self.plan = replace(plan, version=self.plan.version + 1)
             self._hold_drafters()

@@ -1,6 +1,6 @@
 """From an outline to a plan that can be opened: what was learned, addresses, then the rules."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from services.router.fleet import Fleet, Replica, least_loaded
@@ -32,31 +32,35 @@ def _advised(outline: Outline, parent: str, advice: Advice, kind: str) -> Plan:
     )
 
 
-def addressed(plan: Plan, root: Replica, fleet: Fleet) -> Plan:
+def addressed(
+    plan: Plan, root: Replica, fleet: Fleet, *, avoiding: Collection[Replica] = ()
+) -> Plan:
     """Return the plan with `root` at its root and a replica of every tier below.
 
-    A drafter of which no replica takes work keeps a place: its parent takes it when it comes back.
+    Replicas to avoid are taken only where there is no other. A drafter of which no replica takes work keeps a place: its parent takes it when it comes back.
     """
-    filled = replace(plan, address=root.address, drafters=_below(plan, fleet))
+    filled = replace(plan, address=root.address, drafters=_below(plan, fleet, avoiding))
     check_plan(filled)
     return filled
 
 
-def _below(plan: Plan, fleet: Fleet) -> tuple[Plan, ...]:
+def _below(plan: Plan, fleet: Fleet, avoiding: Collection[Replica]) -> tuple[Plan, ...]:
     filled = []
     for drafter in plan.drafters:
-        address = _address(drafter, fleet)
+        address = _address(drafter, fleet, avoiding)
         if address:
-            below = _below(drafter, fleet)
+            below = _below(drafter, fleet, avoiding)
             filled.append(replace(drafter, address=address, drafters=below))
     return tuple(filled)
 
 
-def _address(drafter: Plan, fleet: Fleet) -> str:
+def _address(drafter: Plan, fleet: Fleet, avoiding: Collection[Replica]) -> str:
     known = fleet.find(drafter.tier, drafter.address)
-    if drafter.address and (known is None or not known.inhibited):
+    if drafter.address and (known is None or not (known.inhibited or known in avoiding)):
         return drafter.address
-    chosen = least_loaded(fleet.ready(drafter.tier) or fleet.of(drafter.tier))
+    ready = fleet.ready(drafter.tier)
+    others = [one for one in ready if one not in avoiding]
+    chosen = least_loaded(others or ready or fleet.of(drafter.tier))
     return chosen.address if chosen else drafter.address
 
 

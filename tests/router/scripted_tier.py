@@ -34,6 +34,7 @@ class Script:
     tier: str = "target"
     numerics_id: str = "same"
     fault: str = ""  # unavailable, silent, ends, repeats, skips, fault, full, drafter_lost
+    unreachable: bool = True  # what it says of a drafter that it lost
     good_tokens: int = 3
     step_s: float = 0.005
     opens: list[verifier_pb2.GenerateOpen] = field(default_factory=list)
@@ -108,7 +109,9 @@ class ScriptedTier(verifier_pb2_grpc.VerifierServicer, tier_pb2_grpc.TierService
                 position += await self._fail(opening)
                 if self.script.fault == "drafter_lost":
                     path = [opening.plan.tier, opening.plan.drafters[0].tier]
-                    lost = decoding_pb2.DrafterLost(path=path, reason="connection reset")
+                    lost = decoding_pb2.DrafterLost(
+                        path=path, reason="lost", unreachable=self.script.unreachable
+                    )
                     yield Response(drafter_lost=lost)
             number = token(opening.sampling.seed, position)
             committed = decoding_pb2.Committed(

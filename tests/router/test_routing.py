@@ -173,8 +173,11 @@ async def eventually_unreachable(client) -> None:
     assert overview.replicas[0].state is ReplicaState.UNREACHABLE
 
 
-async def test_a_lost_drafter_is_replaced_by_another_replica_on_the_open_stream(stack, tmp_path):
-    script = Script(fault="drafter_lost")
+@pytest.mark.parametrize("unreachable", [True, False])
+async def test_a_lost_drafter_is_replaced_on_the_open_stream_and_others_avoid_it_if_it_is_gone(
+    stack, tmp_path, unreachable
+):
+    script = Script(fault="drafter_lost", unreachable=unreachable)
     address = await stack.enter_async_context(serving(script))
     drafts = [await stack.enter_async_context(serving(Script(tier="draft"))) for _ in range(2)]
     places = {"target": [address], "draft": drafts}
@@ -187,6 +190,9 @@ async def test_a_lost_drafter_is_replaced_by_another_replica_on_the_open_stream(
     assert {before.drafters[0].address, after.drafters[0].address} == set(drafts)
     assert after.version > before.version
     assert after.address == before.address
+    routes = [await client.route(request()) for _ in range(40)]
+    left = {after.drafters[0].address} if unreachable else set(drafts)
+    assert {decision.plan.drafters[0].address for decision in routes} == left
 
 
 async def test_feedback_away_costs_nothing(stack, tmp_path):

@@ -43,9 +43,7 @@ def advance(tokens: list[int], **fields) -> drafter_pb2.DraftRequest:
         ),
         (drafter_pb2.DraftRequest(replan=decoding_pb2.Plan(tier="other")), "other"),
         (
-            drafter_pb2.DraftRequest(
-                replan=decoding_pb2.Plan(tier="root", draft_confidence=float("nan"))
-            ),
+            drafter_pb2.DraftRequest(replan=decoding_pb2.Plan(tier="root", draft_confidence=-1.0)),
             "draft_confidence=-1.0",
         ),
         (
@@ -56,7 +54,7 @@ def advance(tokens: list[int], **fields) -> drafter_pb2.DraftRequest:
         ),
         (drafter_pb2.DraftRequest(), "must be advance, replan or finish"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_a_parent_that_says_nonsense(
     fleet: Fleet, root: Replica, bad: drafter_pb2.DraftRequest, why: str
@@ -75,7 +73,7 @@ async def test_a_parent_that_says_nonsense(
         advance([70], prefix_hash=1),
         advance([70], prefix_hash=2**64 - 1),
     ],
-    ids=str,
+    ids=["the longest gap", "a gap", "another prefix", "a large hash"],
 )
 async def test_a_parent_that_lost_the_thread_gets_a_resync_and_goes_on(
     fleet: Fleet, root: Replica, stale: drafter_pb2.DraftRequest

@@ -80,7 +80,7 @@ async def tiers(fleet: Fleet, request: pytest.FixtureRequest) -> Tiers:
     )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     prompt=prompts,
     sampling=samplings,

@@ -12,7 +12,7 @@ from tiercel.wire.requests import Prompt
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NUM_TOKENS = 14
+NUM_TOKENS = 12
 SAMPLED = [
     {"temperature": 0.8, "seed": 11},
     {"temperature": 0.8, "top_p": 0.9, "seed": 12},
@@ -80,7 +80,10 @@ class Chain:
 
 
 @pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=[("fp32", "int4"), ("int4", "fp32")], ids=str
+    scope="module",
+    loop_scope="module",
+    params=[("fp32", "int4"), ("int4", "fp32")],
+    ids=["fp32 root", "int4 root"],
 )
 async def chain(models: Models, request: pytest.FixtureRequest) -> AsyncIterator[Chain]:
     fleet = Fleet(models)

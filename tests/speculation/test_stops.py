@@ -7,7 +7,7 @@ from tests.speculation.fleet import Fleet, Replica
 from tiercel.types import FinishReason
 
 BLOCK = 4
-LENGTH = 40
+LENGTH = 30
 
 
 class Pair:

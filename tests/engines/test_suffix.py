@@ -1,4 +1,6 @@
+import itertools
 import random
+import tracemalloc
 
 import pytest
 
@@ -81,18 +83,71 @@ def test_truncating_and_appending_again_is_as_if_nothing_had_happened() -> None:
         index.truncate(len(index) + 1)
 
 
-def test_the_pool_forgets_its_oldest_texts_and_keeps_no_trace_of_them() -> None:
+def test_the_pool_forgets_its_oldest_tokens_and_keeps_no_trace_of_them() -> None:
     shared = SuffixPool(max_tokens=50)
     for start in range(0, 1000, 10):
         shared.add(list(range(start, start + 10)))
-        assert len(shared) <= 50
     assert session(901, 902, pools=(shared,)).propose(2, 0.0) == []
     assert session(991, 992, pools=(shared,)).propose(2, 0.0) == [993, 994]
-    assert len(shared._places) == 5 * 8
+    assert len(shared.history._latest) <= 50
     shared.add(list(range(5000, 5200)))
-    assert len(shared) == 50
+    assert session(5148, 5149, pools=(shared,)).propose(1, 0.0) == []
+    assert session(5151, 5152, pools=(shared,)).propose(1, 0.0) == [5153]
     assert session(5198, 5199, pools=(shared,)).propose(1, 0.0) == []
-    assert session(5197, 5198, pools=(shared,)).propose(1, 0.0) == [5199]
+
+
+def places_by_search(held: list[int], first: int, second: int) -> list[int]:
+    """Places from the end of `held`, the nearest first, of a bigram with a token behind it."""
+    return [
+        len(held) - at
+        for at in range(len(held) - 1, 1, -1)
+        if (held[at - 2], held[at - 1]) == (first, second) and held[at] != -1
+    ]
+
+
+@pytest.mark.parametrize("size", [3, 4, 10, 64])
+def test_a_pool_knows_every_place_in_its_last_tokens_and_no_other(size: int) -> None:
+    generator = random.Random(size)
+    shared, added = SuffixPool(size), []
+    for _ in range(200):
+        text = [generator.randrange(3) for _ in range(generator.randrange(2 * size))]
+        shared.add(text)
+        added += [*text[-size:], -1] if len(text) > 2 else []
+        held, history = added[-size:], shared.history
+        for first, second in itertools.product(range(3), repeat=2):
+            places = list(history.places(first << 32 | second))
+            expected = places_by_search(held, first, second)
+            assert [len(history) - place for place in places] == expected
+        assert len(history._latest) <= 9
+
+
+def test_no_match_goes_across_the_texts_of_a_pool() -> None:
+    shared = pool([5, 1, 2], [3, 4, 7, 9])
+    assert session(1, 2, pools=(shared,)).propose(1, 0.0) == []
+    assert session(2, 3, pools=(shared,)).propose(1, 0.0) == []
+    assert session(1, 2, 3, 4, pools=(shared,)).propose(1, 0.7) == []  # two agree, not four
+    assert session(5, 1, pools=(shared,)).propose(3, 0.0) == [2]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2])
+def test_a_pool_too_small_for_a_match_holds_nothing(size: int) -> None:
+    shared = pool([1, 2, 3, 4], max_tokens=size)
+    assert len(shared.history) == 0
+    assert session(1, 2, pools=(shared,)).propose(1, 0.0) == []
+
+
+def test_a_token_of_a_full_pool_takes_little_memory() -> None:
+    generator, size = random.Random(4), 10_000
+    tracemalloc.start()
+    try:
+        shared = SuffixPool(size)
+        for _ in range(25):
+            shared.add([generator.randrange(49_152) for _ in range(1000)])
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(shared.history._latest) > 0.9 * size  # the worst case: hardly a bigram twice
+    assert held / size < 200  # bytes; a queue for each bigram takes a thousand
 
 
 def test_places_are_bounded_however_often_an_ngram_occurs() -> None:

@@ -1,59 +1,114 @@
 """Drafts without a model: what followed the last tokens the other times that they occurred.
 
-After SuffixDecoding (arXiv:2411.04975), on an index of n-grams instead of a suffix tree: an entry
-for each position, extended backwards when it is looked at, so that appending costs O(1) a token.
+After SuffixDecoding (arXiv:2411.04975), but on no suffix tree: an index of bigrams, the most
+recent places of which are extended backwards when they are looked at. So memory is bounded, a few
+ints a token with the oldest overwritten, and rolling back is popping; both are hard for a tree.
 """
 
-from collections import defaultdict, deque
+import sys
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 MIN_MATCH = 2  # tokens that must agree before anything is proposed
 _MAX_MATCH = 16  # longer agreement says nothing more
 _MAX_CANDIDATES = 32  # the most recent places looked at, in each source
+_NOTHING = -1  # no token, or no place
 
-_Place = tuple[Sequence[int], int]  # a text, and where in it the matching n-gram ends
+
+class _History:
+    """Tokens in order, the oldest overwritten, and the places where each bigram occurs in them.
+
+    A place is the position of the token behind a bigram. Kept are the last place of each bigram,
+    and at each place the one before it of the same bigram, as compressors do (LZ77).
+    """
+
+    def __init__(self, max_tokens: int = sys.maxsize) -> None:
+        """Hold up to `max_tokens` tokens, at least three."""
+        self._max_tokens = max_tokens
+        self._oldest = 0  # the positions held are those from here to the length
+        self._length = 0
+        self._tokens = array("q")  # of position n at n modulo max_tokens, as the next
+        self._earlier = array("q")
+        self._latest: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        """Return the position of the next token; overwritten ones count."""
+        return self._length
+
+    def __getitem__(self, position: int) -> int:
+        """Return the token at a position, _NOTHING for a position that is not held."""
+        if self._oldest <= position < self._length:
+            return self._tokens[position % self._max_tokens]
+        return _NOTHING
+
+    def bigram(self, end: int) -> int:
+        """Return the two tokens before position `end` as one int, _NOTHING if there are none."""
+        first, second = self[end - 2], self[end - 1]
+        return _NOTHING if _NOTHING in (first, second) else first << 32 | second
+
+    def places(self, bigram: int) -> Iterator[int]:
+        """Yield where `bigram` occurs with a token behind it, the most recent place first."""
+        place = self._latest.get(bigram, _NOTHING)
+        while place - MIN_MATCH >= self._oldest:
+            yield place
+            place = self._earlier[place % self._max_tokens]
+
+    def append(self, token: int) -> None:
+        """Add a token, or _NOTHING behind a text, so that no match goes across."""
+        place, bigram = self._length, self.bigram(self._length)
+        earlier = _NOTHING
+        if _NOTHING not in (bigram, token):
+            earlier = self._latest.get(bigram, _NOTHING)
+            self._latest[bigram] = place
+        if len(self._tokens) < self._max_tokens:
+            self._tokens.append(token)
+            self._earlier.append(earlier)
+        else:
+            self._forget_oldest()
+            self._tokens[place % self._max_tokens] = token
+            self._earlier[place % self._max_tokens] = earlier
+        self._length += 1
+
+    def pop(self) -> None:
+        """Take the last token back; only while none has been overwritten."""
+        bigram, earlier = self.bigram(self._length - 1), self._earlier.pop()
+        if earlier != _NOTHING:
+            self._latest[bigram] = earlier
+        else:
+            self._latest.pop(bigram, None)
+        self._tokens.pop()
+        self._length -= 1
+
+    def _forget_oldest(self) -> None:
+        place = self._oldest + MIN_MATCH
+        bigram = self.bigram(place)
+        if self._latest.get(bigram) == place:
+            del self._latest[bigram]
+        self._oldest += 1
 
 
 class SuffixPool:
-    """Recent texts that sessions share, or that one session was given; the oldest go first.
+    """Recent texts that sessions share, or that one session was given; the oldest tokens go first.
 
     For one thread, as all of an event loop.
     """
 
     def __init__(self, max_tokens: int = 200_000) -> None:
-        """Hold texts of up to `max_tokens` tokens together."""
+        """Hold up to `max_tokens` tokens, the ends of texts counted."""
         self._max_tokens = max_tokens
-        self._num_tokens = 0
-        self._texts: deque[tuple[int, ...]] = deque()
-        self._places: defaultdict[tuple[int, ...], deque[_Place]] = defaultdict(deque)
-
-    def __len__(self) -> int:
-        """Return the number of tokens held."""
-        return self._num_tokens
+        self.history = _History(max_tokens)
 
     def add(self, tokens: Sequence[int]) -> None:
         """Add a text; of one longer than the pool only the last tokens."""
-        text = tuple(tokens[-self._max_tokens :])
-        while self._num_tokens + len(text) > self._max_tokens:
-            self._drop_oldest()
-        self._texts.append(text)
-        self._num_tokens += len(text)
-        for end in range(MIN_MATCH, len(text)):
-            self._places[text[end - MIN_MATCH : end]].append((text, end))
+        text = tokens[max(0, len(tokens) - self._max_tokens) :]
+        if len(text) <= MIN_MATCH:  # nothing follows a match in it
+            return
+        for token in (*text, _NOTHING):
+            self.history.append(token)
 
-    def places(self, ngram: tuple[int, ...]) -> Iterator[_Place]:
-        """Yield where `ngram` occurs with something behind it, the most recent place first."""
-        return reversed(self._places.get(ngram, ()))
 
-    def _drop_oldest(self) -> None:
-        text = self._texts.popleft()
-        self._num_tokens -= len(text)
-        for end in range(MIN_MATCH, len(text)):
-            ngram = text[end - MIN_MATCH : end]
-            self._places[ngram].popleft()  # its oldest entry is of the oldest text
-            if not self._places[ngram]:
-                del self._places[ngram]
+_Candidate = tuple[_History, int, int]  # where, the place, how many tokens agree before it
 
 
 class SuffixIndex:
@@ -61,30 +116,24 @@ class SuffixIndex:
 
     def __init__(self, *pools: SuffixPool) -> None:
         """Draft from the session itself and from `pools`, the ones named first preferred."""
-        self._pools = pools
-        self._tokens: list[int] = []
-        self._ends: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        self._own = _History()
+        self._sources = (self._own, *(pool.history for pool in pools))
 
     def __len__(self) -> int:
         """Return the number of tokens in the session."""
-        return len(self._tokens)
+        return len(self._own)
 
     def append(self, tokens: Sequence[int]) -> None:
         """Add tokens behind the session's last."""
         for token in tokens:
-            self._tokens.append(token)
-            end = len(self._tokens)
-            if end >= MIN_MATCH:
-                self._ends[tuple(self._tokens[end - MIN_MATCH :])].append(end)
+            self._own.append(token)
 
     def truncate(self, length: int) -> None:
         """Forget every token from position `length` on."""
-        if not 0 <= length <= len(self._tokens):
-            raise ValueError(f"cannot truncate {len(self._tokens)} tokens to {length}")
-        while len(self._tokens) > length:
-            if len(self._tokens) >= MIN_MATCH:
-                self._ends[tuple(self._tokens[-MIN_MATCH:])].pop()
-            self._tokens.pop()
+        if not 0 <= length <= len(self):
+            raise ValueError(f"cannot truncate {len(self)} tokens to {length}")
+        while len(self) > length:
+            self._own.pop()
 
     def propose(self, max_tokens: int, min_confidence: float) -> list[int]:
         """Return up to `max_tokens` tokens that are likely to follow.
@@ -99,7 +148,8 @@ class SuffixIndex:
         candidates = self._candidates()
         confidence, longest = 1.0, max((length for _, _, length in candidates), default=0)
         while candidates and len(draft) < max_tokens:
-            votes = self._votes(candidates, draft, longest)
+            following = [self._next(candidate, draft) for candidate in candidates]
+            votes = _votes(candidates, following, longest)
             if not votes:
                 break
             best = max(votes, key=votes.__getitem__)  # the first of equals: the most recent
@@ -107,51 +157,44 @@ class SuffixIndex:
             confidence *= votes[best] / (sum(votes.values()) + doubt)
             if confidence < min_confidence:
                 break
-            at = len(draft)
-            candidates = [
-                candidate for candidate in candidates if self._next(candidate, at, draft) == best
-            ]
             draft.append(best)
+            candidates = [
+                candidate
+                for candidate, token in zip(candidates, following, strict=True)
+                if token == best
+            ]
         return draft
 
-    def _candidates(self) -> list[tuple[Sequence[int], int, int]]:
-        """Return places whose last tokens are the session's: text, end, length of agreement."""
-        if len(self._tokens) < MIN_MATCH:
-            return []
-        ngram = tuple(self._tokens[-MIN_MATCH:])
-        own = ((self._tokens, end) for end in reversed(self._ends[ngram][:-1]))
-        sources = [own, *(pool.places(ngram) for pool in self._pools)]
+    def _candidates(self) -> list[_Candidate]:
+        """Return places whose last tokens are the session's, with the length of agreement."""
+        bigram = self._own.bigram(len(self))
         return [
-            (text, end, self._agreement(text, end))
-            for source in sources
-            for text, end in islice(source, _MAX_CANDIDATES)
+            (source, place, self._agreement(source, place))
+            for source in self._sources
+            for place in islice(source.places(bigram), _MAX_CANDIDATES)
         ]
 
-    def _agreement(self, text: Sequence[int], end: int) -> int:
-        """Return how many tokens before `end` are those before the session's end."""
-        tokens, length = self._tokens, MIN_MATCH
-        most = min(_MAX_MATCH, end, len(tokens))
-        while length < most and text[end - length - 1] == tokens[-length - 1]:
+    def _agreement(self, source: _History, place: int) -> int:
+        """Return how many tokens before `place` are those before the session's end."""
+        own, end, length = self._own, len(self), MIN_MATCH
+        most = min(_MAX_MATCH, end)
+        while length < most and source[place - length - 1] == own[end - length - 1]:
             length += 1
         return length
 
-    def _votes(
-        self, candidates: list[tuple[Sequence[int], int, int]], draft: list[int], longest: int
-    ) -> dict[int, float]:
-        """Return the weight of each next token, in the order of the candidates."""
-        votes: dict[int, float] = {}
-        for candidate in candidates:
-            token = self._next(candidate, len(draft), draft)
-            if token is not None:
-                votes[token] = votes.get(token, 0.0) + 0.5 ** (longest - candidate[2])
-        return votes
+    def _next(self, candidate: _Candidate, draft: list[int]) -> int:
+        """Return what follows at a place behind the draft; the session goes on into the draft."""
+        source, place, _ = candidate
+        position = place + len(draft)
+        if source is self._own and position >= len(source):
+            return draft[position - len(source)]
+        return source[position]
 
-    def _next(
-        self, candidate: tuple[Sequence[int], int, int], step: int, draft: list[int]
-    ) -> int | None:
-        """Return what stands `step` tokens behind a place; the session goes on into the draft."""
-        text, end, _ = candidate
-        index = end + step
-        if index < len(text):
-            return text[index]
-        return draft[index - len(text)] if text is self._tokens else None
+
+def _votes(candidates: list[_Candidate], following: list[int], longest: int) -> dict[int, float]:
+    """Return the weight of each next token, in the order of the candidates."""
+    votes: dict[int, float] = {}
+    for (_, _, length), token in zip(candidates, following, strict=True):
+        if token != _NOTHING:
+            votes[token] = votes.get(token, 0.0) + 0.5 ** (longest - length)
+    return votes

@@ -195,6 +195,21 @@ async def test_a_lost_drafter_is_replaced_on_the_open_stream_and_others_avoid_it
     assert {decision.plan.drafters[0].address for decision in routes} == left
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "\U0001f985"])
+async def test_a_long_text_does_not_change_the_error(stack, tmp_path, letter):
+    client = await over(stack, tmp_path, Script())
+    with pytest.raises(NotFound, match=rf"^no plan '{letter * 200}.*\.\.\.$"):
+        await client.route(request(plan=letter * 9000))
+
+
+async def test_many_lost_replicas_are_unavailable(stack, tmp_path):
+    addresses = [free_address() for _ in range(60)]
+    config = configuration_file(tmp_path, {"target": addresses}, {"target": "target"})
+    client = await stack.enter_async_context(routing(config, max_outage_s=0.0))
+    with pytest.raises(Unavailable, match="no replica of tier 'target' takes work"):
+        await reply(client, request())
+
+
 async def test_feedback_away_costs_nothing(stack, tmp_path):
     client = await over(stack, tmp_path, Script(), feedback=free_address())
     for _ in range(3):

@@ -12,6 +12,9 @@ from grpc_status import rpc_status
 from tiercel import errors
 
 DOMAIN = "tiercel"
+# A status travels in trailers, of which gRPC takes 8 KB for sure; its text is in there twice, once
+# with three bytes for each that is not ASCII.
+_MAX_TEXT_BYTES = 1024
 
 CODES: dict[type[errors.TiercelError], grpc.StatusCode] = {
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
@@ -39,9 +42,12 @@ _BY_CODE = {
 
 
 def status_from_error(error: errors.TiercelError) -> grpc.Status:
-    """Return the status that carries `error`: code, text, reason, perhaps a retry delay."""
+    """Return the status that carries `error`: code, text, reason, perhaps a retry delay.
+
+    Long texts are cut.
+    """
     code = CODES.get(type(error), grpc.StatusCode.INTERNAL)
-    attributes = {name: str(value) for name, value in vars(error).items()}
+    attributes = {name: _cut(str(value)) for name, value in vars(error).items()}
     info = error_details_pb2.ErrorInfo(
         reason=type(error).__name__, domain=DOMAIN, metadata=attributes
     )
@@ -51,7 +57,8 @@ def status_from_error(error: errors.TiercelError) -> grpc.Status:
         delay.FromMilliseconds(round(error.retry_after_s * 1000))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     number = code_pb2.Code.Value(code.name)
-    return rpc_status.to_status(status_pb2.Status(code=number, message=str(error), details=details))
+    message = _cut(str(error))
+    return rpc_status.to_status(status_pb2.Status(code=number, message=message, details=details))
 
 
 def error_from_rpc(failure: grpc.aio.AioRpcError) -> errors.TiercelError:
@@ -83,6 +90,13 @@ def _rebuilt(
     if isinstance(error, errors.Overloaded):
         error.retry_after_s = float(attributes.get("retry_after_s", 1.0))
     return error
+
+
+def _cut(text: str) -> str:
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= _MAX_TEXT_BYTES:
+        return text
+    return encoded[: _MAX_TEXT_BYTES - 3].decode(errors="ignore") + "..."
 
 
 def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> Any:

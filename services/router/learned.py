@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 
+from services.router.background import in_background
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import TiercelError
 from tiercel.learning import LearnedPolicy, PairPolicy
@@ -36,13 +37,8 @@ class Advice:
     @asynccontextmanager
     async def following(self, feedback: FeedbackClient) -> AsyncIterator[None]:
         """Follow what feedback pushes while the body runs."""
-        task = asyncio.create_task(self._follow(feedback))
-        try:
+        async with in_background(self._follow(feedback)):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _follow(self, feedback: FeedbackClient) -> None:
         backoff_s = _MIN_BACKOFF_S

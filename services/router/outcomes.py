@@ -14,8 +14,9 @@ from tenacity import (
 )
 
 from services.router import metrics
+from services.router.background import in_background
 from tiercel.clients.feedback import FeedbackClient
-from tiercel.errors import DeadlineExceeded, Overloaded, TiercelError, Unavailable
+from tiercel.errors import DeadlineExceeded, InvalidRequest, Overloaded, TiercelError, Unavailable
 from tiercel.learning import Outcome
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,7 @@ class OutcomeReporter:
         self._waiting: deque[Outcome] = deque()
         self._arrived = asyncio.Event()
         self._is_reporting = False
+        self._num_suspects = 0  # first in the queue, of a batch that was refused
 
     def put(self, outcome: Outcome) -> None:
         """Report `outcome` when feedback can be told; never waits, never fails.
@@ -52,24 +54,24 @@ class OutcomeReporter:
     async def reporting(self, feedback: FeedbackClient) -> AsyncIterator[None]:
         """Report while the body runs; what is left at its end gets one more second."""
         self._is_reporting = True
-        task = asyncio.create_task(self._report_all(feedback))
         try:
-            yield
+            async with in_background(self._report_all(feedback)):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            with suppress(TimeoutError, TiercelError):
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_PARTING_S):
-                    while batch := self._next_batch():
-                        await feedback.report(batch)
+                    await self._report_waiting(feedback)
+            metrics.num_dropped_outcomes.inc(len(self._waiting))
 
     async def _report_all(self, feedback: FeedbackClient) -> None:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while batch := self._next_batch():
-                await self._report(feedback, batch)
+            await self._report_waiting(feedback)
+
+    async def _report_waiting(self, feedback: FeedbackClient) -> None:
+        while batch := self._next_batch():
+            await self._report(feedback, batch)
 
     async def _report(self, feedback: FeedbackClient, batch: list[Outcome]) -> None:
         try:
@@ -81,13 +83,27 @@ class OutcomeReporter:
             ):
                 with attempt:
                     await feedback.report(batch)
+        except InvalidRequest as error:
+            self._refused(batch, error)
         except TiercelError as error:
-            metrics.num_dropped_outcomes.inc(len(batch))
-            log.warning("outcomes are dropped", number=len(batch), problem=str(error))
+            self._drop(batch, error)
         except asyncio.CancelledError:
             self._waiting.extendleft(reversed(batch))
             raise
 
+    def _refused(self, batch: list[Outcome], error: InvalidRequest) -> None:
+        """Drop an outcome that was refused alone; the others of a batch come again one by one."""
+        if len(batch) == 1:
+            self._drop(batch, error)
+        else:
+            self._waiting.extendleft(reversed(batch))
+            self._num_suspects = len(batch)
+
+    def _drop(self, batch: list[Outcome], error: TiercelError) -> None:
+        metrics.num_dropped_outcomes.inc(len(batch))
+        log.warning("outcomes are dropped", number=len(batch), problem=str(error))
+
     def _next_batch(self) -> list[Outcome]:
-        number = min(len(self._waiting), _MAX_BATCH)
+        number = min(len(self._waiting), 1 if self._num_suspects else _MAX_BATCH)
+        self._num_suspects = max(0, self._num_suspects - 1)
         return [self._waiting.popleft() for _ in range(number)]

@@ -37,7 +37,8 @@ def addressed(
 ) -> Plan:
     """Return the plan with `root` at its root and a replica of every tier below.
 
-    Replicas to avoid are taken only where there is no other. A drafter of which no replica takes work keeps a place: its parent takes it when it comes back.
+    Replicas to avoid are taken only where there is no other. A drafter of which no replica takes
+    work keeps a place: its parent takes it when it comes back.
     """
     filled = replace(plan, address=root.address, drafters=_below(plan, fleet, avoiding))
     check_plan(filled)

@@ -4,10 +4,11 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 
+from services.router.background import in_background
 from services.router.fleet import Fleet, Replica
 from tiercel.clients import tier as tier_client
 from tiercel.errors import DeadlineExceeded, TiercelError
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 _TIMEOUT_S = 2.0
 _RESOLVE_S = 5.0
+_MAX_RESOLVE_S = 2.0
 
 
 class Watcher:
@@ -33,13 +35,10 @@ class Watcher:
     async def watching(self) -> AsyncIterator[None]:
         """Watch while the body runs; every replica was asked once when it begins."""
         await self._look()
-        task = asyncio.create_task(self._watch())
         try:
-            yield
+            async with in_background(self._watch()):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             for replica in self._fleet.replicas():
                 await replica.channel.close()
 
@@ -49,6 +48,12 @@ class Watcher:
             await self._look()
 
     async def _look(self) -> None:
+        try:
+            await self._look_at_all()
+        except Exception:  # whatever it was, a router that looks no more is worse
+            log.exception("a look at the replicas failed")
+
+    async def _look_at_all(self) -> None:
         now = asyncio.get_running_loop().time()
         if now - self._resolved_at >= _RESOLVE_S:
             self._resolved_at = now
@@ -99,13 +104,15 @@ def _note(replica: Replica, description: TierDescription) -> None:
 async def resolved(address: str) -> list[str]:
     """Return `address` itself, or host:port for every address that a dns:/// name stands for.
 
-    Raises OSError or UnicodeError for a name that cannot be resolved.
+    Raises OSError or UnicodeError for a name that cannot be resolved, or not in time.
     """
     if not address.startswith(DNS):
         return [address]
     host, _, port = address.removeprefix(DNS).rpartition(":")
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    # The thread that asks cannot be cut off; the replicas that are known need not wait for it.
+    async with asyncio.timeout(_MAX_RESOLVE_S):
+        found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     return sorted({_written(str(place[0]), port) for *_, place in found})
 
 

@@ -100,13 +100,16 @@ async def test_feedback_that_comes_late_is_followed(stack, tmp_path):
 class Feedback:
     """A client of feedback that fails as told."""
 
-    def __init__(self, *failures: Exception) -> None:
+    def __init__(self, *failures: Exception, refuses: str = "") -> None:
         self.failures = list(failures)
+        self.refuses = refuses
         self.reported: list[str] = []
 
     async def report(self, batch) -> None:
         if self.failures:
             raise self.failures.pop(0)
+        if self.refuses in [outcome.event_id for outcome in batch]:
+            raise InvalidRequest("outcomes.kind", "", "bad")
         self.reported += [outcome.event_id for outcome in batch]
 
 
@@ -130,6 +133,30 @@ async def test_outcomes_that_feedback_refuses_are_dropped_and_counted():
         await eventually(lambda: metrics.num_dropped_outcomes._value.get() == before + 1)
         reporter.put(outcome("b"))
         await eventually(lambda: feedback.reported == ["b"])
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_one_outcome_that_is_refused_takes_no_other_with_it(is_over):
+    before = metrics.num_dropped_outcomes._value.get()
+    reporter, feedback = OutcomeReporter(), Feedback(refuses="b")
+    async with reporter.reporting(feedback):
+        for name in "abcd":
+            reporter.put(outcome(name))
+        if not is_over:
+            await eventually(lambda: feedback.reported == list("acd"))
+    assert feedback.reported == list("acd")
+    assert metrics.num_dropped_outcomes._value.get() == before + 1
+
+
+async def test_what_feedback_cannot_be_told_before_the_end_is_counted(monkeypatch):
+    monkeypatch.setattr(outcomes, "_PARTING_S", 0.05)
+    before = metrics.num_dropped_outcomes._value.get()
+    reporter, feedback = OutcomeReporter(), Feedback(*[Unavailable("away")] * 100)
+    async with reporter.reporting(feedback):
+        for name in "abc":
+            reporter.put(outcome(name))
+    assert feedback.reported == []
+    assert metrics.num_dropped_outcomes._value.get() == before + 3
 
 
 async def test_a_full_queue_drops_the_oldest_and_counts_it(monkeypatch):

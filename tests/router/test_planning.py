@@ -107,6 +107,17 @@ def test_a_drafter_that_failed_is_replaced_and_the_others_stay(fleet):
     assert again.drafters[1] == plan.drafters[1]
 
 
+def test_a_replica_to_avoid_is_left_for_another_if_there_is_one(fleet):
+    ready(fleet, "target:1", "draft:1", "draft:2", "suffix:1")
+    root = fleet.find("target", "target:1")
+    plan = addressed(parse_plan("target <- [draft, suffix]").plan(), root, fleet)
+    avoided = {fleet.find(part.tier, part.address) for part in plan.drafters}
+    again = addressed(plan, root, fleet, avoiding=avoided)
+    assert {plan.drafters[0].address, again.drafters[0].address} == {"draft:1", "draft:2"}
+    assert again.drafters[1] == plan.drafters[1], "there is no other suffix index"
+    assert addressed(plan, root, fleet) == plan
+
+
 def test_the_least_loaded_is_chosen_and_ties_are_drawn(fleet):
     ready(fleet, "draft:1", "draft:2")
     first, second = fleet.of("draft")

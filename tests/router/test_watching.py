@@ -42,6 +42,38 @@ async def test_a_name_that_is_not_resolved_stops_nothing(name):
         assert fleet.of("target") == []
 
 
+async def test_a_name_server_that_does_not_answer_stops_nothing(monkeypatch):
+    async def getaddrinfo(host, port, **_):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(watching, "_MAX_RESOLVE_S", 0.05)
+    fleet = Fleet(["target", "draft"])
+    named = Tier(service="verifier", engine="onnx", addresses=("dns:///target:5",))
+    plain = Tier(service="verifier", engine="onnx", addresses=(free_address(),))
+    async with (
+        asyncio.timeout(10),
+        Watcher(fleet, {"target": named, "draft": plain}, poll_s=0.05).watching(),
+    ):
+        assert fleet.of("target") == []
+        assert fleet.of("draft")[0].problem != "not asked yet"
+
+
+async def test_a_look_that_fails_is_not_the_last(monkeypatch):
+    num_looks = 0
+
+    async def look_at(replica):
+        nonlocal num_looks
+        num_looks += 1
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(watching, "look_at", look_at)
+    fleet = Fleet(["target"])
+    tier = Tier(service="verifier", engine="onnx", addresses=(free_address(),))
+    async with Watcher(fleet, {"target": tier}, poll_s=0.01).watching():
+        await eventually(lambda: num_looks >= 3)
+
+
 async def test_replicas_come_and_go_with_the_name(monkeypatch):
     first, second = free_address(), free_address()
     now = [first]

@@ -76,6 +76,7 @@ class Answer:
             retry=retry_if_exception_type(may_pass),
             stop=stop_after_delay(max(0.0, min(left, self._max_outage_s))),
             wait=wait_random_exponential(multiplier=_MIN_WAIT_S, max=_MAX_WAIT_S),
+            sleep=self._sleep,
             reraise=True,
         )
         try:
@@ -192,8 +193,12 @@ class Answer:
         """Let replicas that fail again and again cost little."""
         if self._num_fruitless:
             wait_s = min(_MIN_WAIT_S * 2.0**self._num_fruitless, _MAX_WAIT_S)
-            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+            await self._sleep(wait_s * random.uniform(0.5, 1.0))
         self._num_fruitless += 1
+
+    async def _sleep(self, wait_s: float) -> None:
+        """Sleep, but no longer than until the deadline: what is left of it is for the caller."""
+        await asyncio.sleep(min(wait_s, max(0.0, self._deadline - time.monotonic())))
 
     def _hold_drafters(self) -> None:
         self._release_drafters()

@@ -5,9 +5,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from services.router import answer as answering
 from tests.router.routers import configuration_file, eventually, reply, request, routing
 from tests.router.scripted_tier import FINGERPRINT, PROMPT, Script, answer, serving
-from tiercel.errors import ModelFault, Overloaded, Unavailable
+from tiercel.errors import DeadlineExceeded, ModelFault, Overloaded, Unavailable
 from tiercel.types import FinishReason
 
 pytestmark = pytest.mark.timeout(60)
@@ -133,6 +134,15 @@ async def test_the_end_comes_when_the_time_is_up(tmp_path):
         assert whole.token_ids == answer(5, len(whole.token_ids))
         assert whole.finished.usage.num_completion_tokens == len(whole.token_ids)
         await eventually(lambda: slow.num_sessions == 0)
+
+
+async def test_waiting_for_a_replica_ends_when_the_time_is_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(answering, "_MIN_WAIT_S", 1e6)
+    monkeypatch.setattr(answering, "_MAX_WAIT_S", 1e6)
+    config = configuration_file(tmp_path, {"target": ["localhost:1"]}, {"target": "target"})
+    async with routing(config, max_request_s=0.3, max_outage_s=1e6) as client:
+        with pytest.raises(DeadlineExceeded, match="the request's time is up"):
+            await reply(client, request())
 
 
 async def test_a_client_that_leaves_frees_the_session_with_a_clean_end(tmp_path):

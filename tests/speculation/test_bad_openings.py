@@ -98,6 +98,7 @@ GENERATE = [
     (put("stop.max_new_tokens", 0), "stop.max_new_tokens=0"),
     (put("stop.strings", ["a", ""]), "stop.strings[1]=''"),
     (put("stop.strings", ["a"] * 65), "stop.strings=65"),
+    (put("stop.strings", ["a" * 1024, "b" * 1025]), "stop.strings[1]=1025"),
     (put("stop.token_ids", [70, HUGE]), f"stop.token_ids={HUGE}"),
     (put("num_top_logprobs", 21), "num_top_logprobs=21"),
     (put("num_top_logprobs", HUGE), f"num_top_logprobs={HUGE}"),

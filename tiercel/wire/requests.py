@@ -9,6 +9,7 @@ from tiercel.types import Message, SamplingParams, StopConditions
 from tiercel.v1 import decoding_pb2 as pb
 
 MAX_STOP_STRINGS = 64
+MAX_STOP_CHARACTERS = 1024  # of each string; a service reads them between the tokens of others
 MAX_TOP_LOGPROBS = 20
 
 
@@ -107,12 +108,7 @@ def stop_from_pb(message: pb.StopConditions, *, eos_ids: frozenset[int]) -> Stop
     limit = message.max_new_tokens if message.HasField("max_new_tokens") else 256
     if limit < 1:
         raise InvalidRequest("stop.max_new_tokens", limit, "must be at least 1")
-    if len(message.strings) > MAX_STOP_STRINGS:
-        why = f"at most {MAX_STOP_STRINGS} strings"
-        raise InvalidRequest("stop.strings", len(message.strings), why)
-    for index, string in enumerate(message.strings):
-        if not string:
-            raise InvalidRequest(f"stop.strings[{index}]", string, "must not be empty")
+    _check_stop_strings(message.strings)
     token_ids = frozenset(message.token_ids) | (frozenset() if message.ignore_eos else eos_ids)
     return StopConditions(limit, token_ids, tuple(message.strings))
 
@@ -122,3 +118,14 @@ def num_top_logprobs_from_pb(number: int) -> int:
     if number > MAX_TOP_LOGPROBS:
         raise InvalidRequest("num_top_logprobs", number, f"must be at most {MAX_TOP_LOGPROBS}")
     return number
+
+
+def _check_stop_strings(strings: Sequence[str]) -> None:
+    if len(strings) > MAX_STOP_STRINGS:
+        raise InvalidRequest("stop.strings", len(strings), f"at most {MAX_STOP_STRINGS} strings")
+    for index, string in enumerate(strings):
+        if not string:
+            raise InvalidRequest(f"stop.strings[{index}]", string, "must not be empty")
+        if len(string) > MAX_STOP_CHARACTERS:
+            why = f"at most {MAX_STOP_CHARACTERS} characters"
+            raise InvalidRequest(f"stop.strings[{index}]", len(string), why)

@@ -2,16 +2,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiercel.text import Detokenizer, DetokenizerState
+from tiercel.text import Detokenizer
 
 SPECIAL = 99
 EVERY_WIDTH = "aé€𝄞"  # characters of one to four bytes
 
 
-def detokenizer(pieces: list[bytes], state: DetokenizerState | None = None) -> Detokenizer:
+def detokenizer(pieces: list[bytes]) -> Detokenizer:
     """Token i has the bytes of pieces[i]; SPECIAL has bytes too, which are not text."""
     return Detokenizer(
-        lambda token: b"<end>" if token == SPECIAL else pieces[token], lambda t: t == SPECIAL, state
+        lambda token: b"<end>" if token == SPECIAL else pieces[token], lambda t: t == SPECIAL
     )
 
 
@@ -37,16 +37,6 @@ def test_the_pieces_join_to_the_decoding_of_the_whole(pieces):
     assert decoded(pieces) == b"".join(pieces).decode(errors="replace")
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
-@given(messy, st.integers(0, 8))
-def test_another_detokenizer_goes_on_from_the_state_of_the_first(pieces, cut):
-    first = detokenizer(pieces)
-    text = "".join(first.push(i) for i in range(len(pieces[:cut])))
-    second = detokenizer(pieces, first.state)
-    text += "".join(second.push(i) for i in range(len(pieces[:cut]), len(pieces)))
-    assert text + second.flush() == b"".join(pieces).decode(errors="replace")
-
-
 def test_a_text_cut_in_two_at_every_byte_is_whole_again():
     whole = EVERY_WIDTH.encode()
     for cut in range(len(whole) + 1):
@@ -64,9 +54,8 @@ def test_a_text_given_byte_by_byte_comes_out_character_by_character():
 def test_an_unfinished_character_is_held_and_becomes_a_replacement_at_the_end():
     subject = detokenizer(["€".encode()[:2]])
     assert subject.push(0) == ""
-    assert subject.state == DetokenizerState(b"\xe2\x82")
     assert subject.flush() == "\ufffd"
-    assert subject.state == DetokenizerState()
+    assert subject.flush() == ""
 
 
 def test_bytes_that_can_be_no_character_are_shown_as_replacements_at_once():
@@ -84,7 +73,7 @@ def test_special_tokens_add_no_text_and_end_no_character():
 
 @pytest.mark.parametrize("tail", [b"\xf0", b"\xf0\x9d", b"\xf0\x9d\x84"])
 def test_decoding_every_token_alone_would_be_wrong(tail):
-    """The control: what the state is for."""
+    """The control: what holding back is for."""
     rest = "𝄞".encode()[len(tail) :]
     alone = "".join(piece.decode(errors="replace") for piece in (tail, rest))
     assert alone != "𝄞" == decoded([tail, rest])

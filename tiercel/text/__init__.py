@@ -1,6 +1,6 @@
 """Text out of token ids: incremental detokenization and stop strings."""
 
-from tiercel.text.detokenizer import Detokenizer, DetokenizerState
-from tiercel.text.stops import StopMatcher, StopMatcherState
+from tiercel.text.detokenizer import Detokenizer
+from tiercel.text.stops import StopMatcher
 
-__all__ = ["Detokenizer", "DetokenizerState", "StopMatcher", "StopMatcherState"]
+__all__ = ["Detokenizer", "StopMatcher"]

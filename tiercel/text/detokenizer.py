@@ -2,16 +2,8 @@
 
 import codecs
 from collections.abc import Callable
-from dataclasses import dataclass
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
-
-
-@dataclass(frozen=True)
-class DetokenizerState:
-    """What a detokenizer remembers between tokens; enough to go on elsewhere."""
-
-    pending: bytes = b""  # the beginning of a character
 
 
 class Detokenizer:
@@ -22,21 +14,11 @@ class Detokenizer:
     """
 
     def __init__(
-        self,
-        token_bytes: Callable[[int], bytes],
-        is_special: Callable[[int], bool],
-        state: DetokenizerState | None = None,
+        self, token_bytes: Callable[[int], bytes], is_special: Callable[[int], bool]
     ) -> None:
         self._token_bytes = token_bytes
         self._is_special = is_special
         self._decoder = _Utf8Decoder(errors="replace")
-        if state is not None:
-            self._decoder.setstate((state.pending, 0))
-
-    @property
-    def state(self) -> DetokenizerState:
-        """What to hand to another Detokenizer, so that it goes on from here."""
-        return DetokenizerState(self._decoder.getstate()[0])
 
     def push(self, token_id: int) -> str:
         """Return the text that became certain with this token; often empty."""

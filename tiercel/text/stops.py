@@ -1,16 +1,8 @@
 """Finds stop strings in text that comes in pieces, and lets out only what cannot be one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tiercel.errors import InvalidRequest
-
-
-@dataclass(frozen=True)
-class StopMatcherState:
-    """What a matcher remembers between pieces; enough to go on elsewhere."""
-
-    held: str = ""  # text that may be the start of a stop string
 
 
 class StopMatcher:
@@ -21,20 +13,13 @@ class StopMatcher:
     How the text is cut into pieces makes no difference.
     """
 
-    def __init__(self, strings: Sequence[str], state: StopMatcherState | None = None) -> None:
+    def __init__(self, strings: Sequence[str]) -> None:
         if "" in strings:
             raise InvalidRequest("stop", "", "a stop string must not be empty")
         self._progress = [_Progress(string) for string in strings]
-        self._held = state.held if state else ""
+        self._held = ""  # text that may be the start of a stop string
         self._hit = False
         self.matched = ""  # the stop string that ended the text
-        for character in self._held:
-            self._read(character)
-
-    @property
-    def state(self) -> StopMatcherState:
-        """What to hand to another StopMatcher of the same strings, so that it goes on from here."""
-        return StopMatcherState(self._held)
 
     def push(self, text: str) -> tuple[str, bool]:
         """Return the text that may be shown now, and whether a stop string was found.

@@ -24,11 +24,11 @@ def load(options: dict[str, Any]) -> tuple[pipe.Ask, dict[str, Any]]:
         params.set_search_options(do_sample=False, max_length=length)
         generator = onnxruntime_genai.Generator(model, params)
         generator.append_tokens(question.token_ids)
-        count = 0
+        tokens = watch.answer.token_ids
         while not generator.is_done():
             generator.generate_next_token()
-            count += 1
-            watch.arrived(count)
+            tokens.append(int(generator.get_next_tokens()[0]))
+            watch.arrived(len(tokens))
         return watch.answer
 
     return ask, {"onnxruntime-genai": version("onnxruntime-genai")}

@@ -21,12 +21,14 @@ class _Counting:
 
     def __init__(self, watch: Stopwatch) -> None:
         self._watch = watch
-        self._count = -1
+        self._past_prompt = False
 
     def put(self, value: Any) -> None:
         """Take tokens."""
-        self._count = 0 if self._count < 0 else self._count + value.numel()
-        self._watch.arrived(self._count)
+        if self._past_prompt:
+            self._watch.answer.token_ids += value.flatten().tolist()
+            self._watch.arrived(len(self._watch.answer.token_ids))
+        self._past_prompt = True
 
     def end(self) -> None:
         """Take the end."""

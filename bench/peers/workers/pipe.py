@@ -28,8 +28,8 @@ class Question:
 class Answer:
     """What arrived when: [number of tokens so far, seconds since the question] for each arrival.
 
-    The token that ends an answer counts, as it was decoded like the others. `token_ids` are
-    for comparisons among Tiercel's own systems; peers leave them out.
+    The token that ends an answer counts, as it was decoded like the others. `token_ids` stay
+    empty where a system streams text alone.
     """
 
     arrivals: list[tuple[int, float]] = field(default_factory=list)

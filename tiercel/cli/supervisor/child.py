@@ -55,7 +55,6 @@ class Child:
         self, spec: ChildSpec, groups: Groups, on_line: Callable[[str, str], None]
     ) -> None:
         self.spec = spec
-        self.num_starts = 0
         self._groups = groups
         self._on_line = on_line
         self._process: Process | None = None
@@ -105,7 +104,6 @@ class Child:
         """Run the process once, to its end; return its status."""
         pipes = _Pipes()
         process = self._process = await pipes.start(self.spec)
-        self.num_starts += 1
         relay = asyncio.create_task(self._relay(await pipes.output()))
         try:
             self._groups.add(process.pid)

@@ -173,9 +173,9 @@ async def test_a_middle_tier_dials_only_what_it_is_allowed_to(fleet: Fleet):
     """Its own list counts, not its parent's: when the plan comes first, and when it changes."""
     root, leaf = await fleet.model("root"), await fleet.model("leaf")
     middle = await fleet.model("middle", allowed_drafters=("localhost:1",))
-    with_leaf = root.plan(middle.plan(leaf.plan()), version=1)
-    for first in (with_leaf, root.plan(middle.plan())):
-        got = await replanned(fleet, root, first, with_leaf)
+    first, later = [root.plan(middle.plan(leaf.plan()), version=n) for n in (0, 1)]
+    for begun in (first, root.plan(middle.plan())):
+        got = await replanned(fleet, root, begun, later)
         assert ("root", "middle") in [lost.path for lost in got.lost]
         assert any("not allowed" in lost.reason for lost in got.lost)
         assert "leaf" not in got.sources

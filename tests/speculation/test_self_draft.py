@@ -70,7 +70,8 @@ async def test_only_the_injected_tokens_are_rejected(
     got = await answer(fleet, root, root.plan(middle.plan(leaf.plan())), asked)
     pair = got.pair("middle")
     assert pair.num_accepted_tokens > 0
-    assert pair.num_rejected_tokens == slips.num_made == len(DISTANCES)
+    # One that the root overtook before it was sent is never judged.
+    assert 0 < pair.num_rejected_tokens <= slips.num_made == len(DISTANCES)
     assert got.same == (await plain(fleet, root, asked)).same
 
 
@@ -82,13 +83,15 @@ async def test_a_drafter_that_restarts_is_taken_back_and_never_wrong(fleet: Flee
     asked = ask(max_new_tokens=80, ignore_eos=True, **sampling)
     running = asyncio.create_task(answer(fleet, root, root.plan(twin.plan()), asked))
     await gate.reached.wait()
+    [link] = root.tier.decoders[0]._links
+    await eventually(lambda: link.is_open)
     await twin.stop()
-    await eventually(lambda: not root.tier.decoders[0]._links[0].is_open)
+    await eventually(lambda: not link.is_open)
     await twin.start()
     await eventually(lambda: twin.num_sessions == 1)
     gate.opened.set()
     got = await running
-    assert [lost.path for lost in got.lost] and got.lost[0].path == ("root", "twin")
+    assert got.lost[0].path == ("root", "twin")
     assert "twin" in got.sources[40:], "the drafter was not taken back"
     assert never_wrong(got, "twin")
     assert got.same == (await plain(fleet, root, asked)).same

@@ -1,4 +1,4 @@
-"""What every engine checks before a forward pass, and after it."""
+"""What every engine checks when it loads, before a forward pass, and after it."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,17 @@ import numpy as np
 
 from tiercel.engines.language_model import Logits, Step
 from tiercel.errors import InvalidRequest, ModelFault
+
+_DEFAULT_MAX_LENGTH = 4096  # in tokens; a model that can hold more does so if it is told to
+
+
+def capped_length(possible: int, max_length: int | None) -> int:
+    """Return the tokens to hold; raises InvalidRequest for more than the model's `possible`."""
+    if max_length is None:
+        return min(possible, _DEFAULT_MAX_LENGTH)
+    if not 1 <= max_length <= possible:
+        raise InvalidRequest("max_length", max_length, f"the model can hold 1 to {possible}")
+    return max_length
 
 
 def check_steps(steps: Sequence[Step], *, vocab_size: int, max_length: int) -> None:

@@ -15,17 +15,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from tiercel.engines.bit_exactness import is_bit_exact
-from tiercel.engines.checks import check_logits, check_steps
+from tiercel.engines.checks import capped_length, check_logits, check_steps
 from tiercel.engines.graph import graph_positions
 from tiercel.engines.graph_store import BUILDER_VERSION, built_graph
 from tiercel.engines.language_model import Cache, Logits, Step
 from tiercel.engines.numerics import numerics_id
 from tiercel.engines.onnx_cache import OnnxCache
-from tiercel.errors import InvalidRequest
-from tiercel.models.weights import ModelConfig, Weights
+from tiercel.models.weights import Weights
 from tiercel.types import ModelDescription
 
-DEFAULT_MAX_LENGTH = 4096
 # Rows of one pass: bounds the memory of a long prompt's activations. The attention works through
 # wider passes in blocks of 64 rows and more, and one row left over runs as if it were alone.
 _CHUNK = 64
@@ -45,28 +43,22 @@ class OnnxModel:
     ) -> None:
         """Load the model; 0 threads means one for each core, no `max_length` means 4096 or less."""
         self._config = weights.config
-        capped_length = _capped_length(self._config, max_length)
+        possible = graph_positions(self._config)
+        held = capped_length(possible, max_length)
         self._session = _open_session(built_graph(weights, dtype), threads)
         self._pads_whole_row = False
         packed = (self._config.num_heads + 2 * self._config.num_kv_heads) * self._config.head_dim
         self._padding = [np.zeros((count, packed), np.float32) for count in (0, 1)]
-        self._max_length = graph_positions(self._config)  # the probe may need more than the cap
+        self._max_length = possible  # the probe may need more than the cap
         bit_exact = self._find_exact_padding()
-        self._max_length = capped_length
+        self._max_length = held
         self._description = ModelDescription(
             name=name,
             engine="onnx",
             dtype=dtype,
             vocab_size=self._config.vocab_size,
-            max_length=self._max_length,
-            numerics_id=numerics_id(
-                weights.digest,
-                dtype,
-                f"graph {BUILDER_VERSION}",
-                f"onnxruntime {onnxruntime.__version__}",
-                f"pads {'rows' if self._pads_whole_row else 'attention'}",
-                "cpu",
-            ),
+            max_length=held,
+            numerics_id=self._numerics_id(weights.digest, dtype),
             bit_exact=bit_exact,
             num_parameters=self._config.num_parameters,
         )
@@ -139,20 +131,21 @@ class OnnxModel:
         self._session.run_with_iobinding(binding)
         cache.advance(count)
 
+    def _numerics_id(self, digest: str, dtype: str) -> str:
+        return numerics_id(
+            digest,
+            dtype,
+            f"graph {BUILDER_VERSION}",
+            f"onnxruntime {onnxruntime.__version__}",
+            f"pads {'rows' if self._pads_whole_row else 'attention'}",
+            "cpu",
+        )
+
 
 def _own(cache: Cache) -> OnnxCache:
     if not isinstance(cache, OnnxCache) or cache.closed:
         raise ValueError("this cache is closed or of another engine")
     return cache
-
-
-def _capped_length(config: ModelConfig, max_length: int | None) -> int:
-    possible = graph_positions(config)
-    if max_length is None:
-        return min(possible, DEFAULT_MAX_LENGTH)
-    if not 1 <= max_length <= possible:
-        raise InvalidRequest("max_length", max_length, f"the model can hold 1 to {possible}")
-    return max_length
 
 
 def _available_cores() -> int:

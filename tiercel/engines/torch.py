@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from tiercel.engines.bit_exactness import is_bit_exact
-from tiercel.engines.checks import check_logits, check_steps
+from tiercel.engines.checks import capped_length, check_logits, check_steps
 from tiercel.engines.language_model import Cache, Logits, Step
 from tiercel.engines.numerics import numerics_id
 from tiercel.errors import InvalidRequest, ModelUnavailable
@@ -17,7 +17,6 @@ from tiercel.models.resolve import Checkpoint
 from tiercel.types import ModelDescription
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_DEFAULT_MAX_LENGTH = 4096
 
 
 class TorchCache:
@@ -64,10 +63,11 @@ class TorchModel:
             torch.set_num_threads(threads)
         self._model = _loaded(checkpoint, _torch_dtype(dtype)).to(self._device).eval()
         self._vocab_size = int(self._model.config.vocab_size)
-        capped_length = _capped_length(self._model.config, max_length)
-        self._max_length = _positions(self._model.config)  # the probe may need more than the cap
+        possible = int(self._model.config.max_position_embeddings)
+        held = capped_length(possible, max_length)
+        self._max_length = possible  # the probe may need more than the cap
         bit_exact = self._find_exact_padding()
-        self._max_length = capped_length
+        self._max_length = held
         self._description = ModelDescription(
             name=checkpoint.name,
             engine="torch",
@@ -182,17 +182,3 @@ def _from_pretrained(folder: Path, dtype: torch.dtype, **options: str) -> Any:
     return transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, local_files_only=True, **options
     )
-
-
-def _positions(config: Any) -> int:
-    """Return how many tokens the model can hold."""
-    return int(config.max_position_embeddings)
-
-
-def _capped_length(config: Any, max_length: int | None) -> int:
-    possible = _positions(config)
-    if max_length is None:
-        return min(possible, _DEFAULT_MAX_LENGTH)
-    if not 1 <= max_length <= possible:
-        raise InvalidRequest("max_length", max_length, f"the model can hold 1 to {possible}")
-    return max_length

@@ -1,19 +1,31 @@
 """Tables of what an answer used: by drafter and parent, by tier, and in all."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from tiercel.cli.answer import Answer
 from tiercel.cli.output import Output
 from tiercel.plan_text import print_plan
 from tiercel.types import PairStats, Plan, TierStats, Usage
 
-PAIR_COLUMNS = (
-    "pair", ">blocks", ">drafted", ">accepted", ">rejected", ">rate", ">length", ">late",
-)  # fmt: skip
+PAIR_COLUMNS = ("pair", ">blocks", ">drafted", ">accepted", ">rejected", ">rate", ">length")
 TIER_COLUMNS = (
     "tier", ">tokens first", ">share", ">passes", ">prompt tokens", ">prefill s", ">model s",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """A drafter under its parent, over several answers."""
+
+    drafter: str
+    verifier: str
+    num_drafts: int
+    num_draft_tokens: int
+    num_accepted_tokens: int
+    num_rejected_tokens: int
+    acceptance_rate: float | None
+    mean_acceptance_length: float | None
 
 
 def show_usage(output: Output, answer: Answer) -> None:
@@ -22,7 +34,8 @@ def show_usage(output: Output, answer: Answer) -> None:
         return
     usage = answer.finished.usage
     if usage.pairs:
-        output.table("pairs", PAIR_COLUMNS, pair_rows(usage.pairs))
+        rows = [(*pair_cells(pair), str(pair.num_late)) for pair in usage.pairs]
+        output.table("pairs", (*PAIR_COLUMNS, ">late"), rows)
     output.table("tiers", TIER_COLUMNS, tier_rows(usage.tiers))
     output.line()
     output.line(_speed(usage))
@@ -32,21 +45,17 @@ def show_usage(output: Output, answer: Answer) -> None:
     )
 
 
-def pair_rows(pairs: Iterable[PairStats]) -> list[Sequence[str]]:
-    """Return the rows under PAIR_COLUMNS."""
-    return [
-        (
-            f"{pair.verifier} <- {pair.drafter}",
-            str(pair.num_drafts),
-            str(pair.num_draft_tokens),
-            str(pair.num_accepted_tokens),
-            str(pair.num_rejected_tokens),
-            number(pair.acceptance_rate, 3),
-            number(pair.mean_acceptance_length, 2),
-            str(pair.num_late),
-        )
-        for pair in pairs
-    ]
+def pair_cells(pair: PairStats | PairReport) -> tuple[str, ...]:
+    """Return what stands under PAIR_COLUMNS."""
+    return (
+        f"{pair.verifier} <- {pair.drafter}",
+        str(pair.num_drafts),
+        str(pair.num_draft_tokens),
+        str(pair.num_accepted_tokens),
+        str(pair.num_rejected_tokens),
+        number(pair.acceptance_rate, 3),
+        number(pair.mean_acceptance_length, 2),
+    )
 
 
 def tier_rows(tiers: Sequence[TierStats]) -> list[Sequence[str]]:

@@ -17,15 +17,12 @@ from tiercel.cli.options import Asking
 from tiercel.cli.output import Output
 from tiercel.cli.private_fleet import OwnOption, private_deployment, running
 from tiercel.cli.running import fail, run, tell_failures
-from tiercel.cli.statistics import number
+from tiercel.cli.statistics import PAIR_COLUMNS, pair_cells
 from tiercel.cli.up import ConfigOption
 from tiercel.clients.router import RouterClient
 from tiercel.replies import Overview
 
 PLAN_COLUMNS = ("plan", ">answers", ">tokens", ">tokens/s", ">median", ">first s", "chain")
-PAIR_COLUMNS = (
-    "plan", "pair", ">blocks", ">drafted", ">accepted", ">rejected", ">rate", ">length",
-)  # fmt: skip
 
 PromptsArgument = Annotated[Path, typer.Argument(help="JSONL rows with a `prompt`, or lines.")]
 PlansOption = Annotated[
@@ -126,9 +123,9 @@ def _show(output: Output, plans: Sequence[PlanReport], roots: Sequence[Agreement
              for task, one in plan.tasks.items()]  # fmt: skip
     if tasks:
         output.table("by task", PLAN_COLUMNS, tasks)
-    pairs = [row for plan in plans for row in _pair_rows(plan)]
+    pairs = [(plan.name, *pair_cells(pair)) for plan in plans for pair in plan.pairs]
     if pairs:
-        output.table("pairs", PAIR_COLUMNS, pairs)
+        output.table("pairs", ("plan", *PAIR_COLUMNS), pairs)
     output.line()
     for root in roots:
         output.line(_agreement_line(root), "red" if root.differences else "green")
@@ -145,22 +142,6 @@ def _plan_row(name: str, plan: PlanReport) -> tuple[str, ...]:
         f"{plan.median_first_s:.3f}",
         plan.chains[-1] + (f" and {others} before" if others else ""),
     )
-
-
-def _pair_rows(plan: PlanReport) -> list[tuple[str, ...]]:
-    return [
-        (
-            plan.name,
-            f"{pair.verifier} <- {pair.drafter}",
-            str(pair.num_drafts),
-            str(pair.num_draft_tokens),
-            str(pair.num_accepted_tokens),
-            str(pair.num_rejected_tokens),
-            number(pair.acceptance_rate, 3),
-            number(pair.mean_acceptance_length, 2),
-        )
-        for pair in plan.pairs
-    ]
 
 
 def _agreement_line(root: Agreement) -> str:

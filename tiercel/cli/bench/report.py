@@ -6,21 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from tiercel.cli.bench.measurement import Sample
+from tiercel.cli.statistics import PairReport
 from tiercel.types import PairStats
-
-
-@dataclass(frozen=True)
-class PairReport:
-    """A drafter under its parent, over all answers of a plan."""
-
-    drafter: str
-    verifier: str
-    num_drafts: int
-    num_draft_tokens: int
-    num_accepted_tokens: int
-    num_rejected_tokens: int
-    acceptance_rate: float | None
-    mean_acceptance_length: float | None
 
 
 @dataclass(frozen=True)
@@ -90,13 +77,8 @@ def _plan_report(samples: list[Sample], *, by_task: bool) -> PlanReport:
 def _pair_reports(pairs: Iterable[PairStats]) -> Iterable[PairReport]:
     sums: dict[tuple[str, str], PairStats] = {}
     for pair in pairs:
-        total = sums.setdefault(
-            (pair.drafter, pair.verifier), PairStats(pair.drafter, pair.verifier)
-        )
-        total.num_drafts += pair.num_drafts
-        total.num_draft_tokens += pair.num_draft_tokens
-        total.num_accepted_tokens += pair.num_accepted_tokens
-        total.num_rejected_tokens += pair.num_rejected_tokens
+        empty = PairStats(pair.drafter, pair.verifier)
+        sums.setdefault((pair.drafter, pair.verifier), empty).add(pair)
     for total in sums.values():
         yield PairReport(
             total.drafter,

@@ -1,5 +1,7 @@
 """What a verifier sends, to protobuf: committed tokens, ends, its description."""
 
+from dataclasses import asdict
+
 from tiercel.replies import Committed, TierDescription
 from tiercel.sessions import SessionEnd
 from tiercel.v1 import decoding_pb2, tier_pb2
@@ -31,20 +33,4 @@ def end_to_pb(end: SessionEnd) -> decoding_pb2.Finished:
 
 def description_to_pb(description: TierDescription) -> tier_pb2.DescribeResponse:
     """Return the message for what a replica is."""
-    return tier_pb2.DescribeResponse(
-        tier=description.tier,
-        model=description.model,
-        engine=description.engine,
-        dtype=description.dtype,
-        numerics_id=description.numerics_id,
-        bit_exact=description.bit_exact,
-        tokenizer_fingerprint=description.tokenizer_fingerprint,
-        vocab_size=description.vocab_size,
-        max_length=description.max_length,
-        verifies=description.verifies,
-        drafts=description.drafts,
-        num_sessions=description.num_sessions,
-        max_sessions=description.max_sessions,
-        num_waiting_passes=description.num_waiting_passes,
-        uptime_s=description.uptime_s,
-    )
+    return tier_pb2.DescribeResponse(**asdict(description))

@@ -82,6 +82,7 @@ def the_maths_the_text_and_the_protocol_know_no_transport(module: Module) -> lis
 
 # Both ends of the long streams move messages themselves; what is in them is domain types.
 STREAM_ENDS = (
+    "tiercel.speculation.connection",
     "tiercel.speculation.link",
     "tiercel.speculation.draft_session",
     "tiercel.speculation.draft_server",

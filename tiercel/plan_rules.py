@@ -7,6 +7,7 @@ from tiercel.errors import PlanRefused
 from tiercel.types import Plan
 
 MAX_DEPTH = 8
+MAX_TIERS = 32  # in one plan, each drafter counted
 
 
 def check_plan(plan: Plan, *, allowed: Sequence[str] = ("*",)) -> None:
@@ -26,7 +27,16 @@ def check_shape(plan: Plan) -> None:
 
     One parent cannot have the very same drafter twice either.
     """
+    num_tiers = sum(1 for _ in plan.walk())
+    if num_tiers > MAX_TIERS:
+        raise PlanRefused(f"the plan has {num_tiers} tiers, over {MAX_TIERS}")
     _check_path(plan, ())
+
+
+def check_newer(plan: Plan, version: int) -> None:
+    """Raise PlanRefused unless a re-plan comes after the plan that is in force."""
+    if plan.version <= version:
+        raise PlanRefused(f"version {plan.version} does not follow version {version}")
 
 
 def check_address(plan: Plan, allowed: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 num_drafts = Counter("spec_decode_num_drafts", "Draft blocks verified", ["tier", "drafter"])
-num_draft_tokens = Counter(
+num_draft_tokens_total = Counter(
     "spec_decode_num_draft_tokens", "Tokens in verified draft blocks", ["tier", "drafter"]
 )
 num_accepted_tokens = Counter(
@@ -23,6 +23,15 @@ num_requests = Counter("tiercel_requests", "Requests ended", ["tier", "reason"])
 time_to_first_token = Histogram(
     "tiercel_time_to_first_token_seconds", "Open to first committed token", ["tier"]
 )
+
+
+def count_draft(tier: str, drafter: str, *, num_draft_tokens: int, num_accepted: int) -> None:
+    """Count one block of `drafter`'s that `tier` verified."""
+    num_drafts.labels(tier, drafter).inc()
+    num_draft_tokens_total.labels(tier, drafter).inc(num_draft_tokens)
+    num_accepted_tokens.labels(tier, drafter).inc(num_accepted)
+    for position in range(num_accepted):
+        num_accepted_tokens_per_pos.labels(tier, drafter, str(position)).inc()
 
 
 def configure(*, level: str, json: bool) -> None:

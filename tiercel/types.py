@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import zip_longest
 
 
 class Rule(Enum):
@@ -121,6 +122,17 @@ class PairStats:
         places += [0] * (num_accepted - len(places))
         for place in range(num_accepted):
             places[place] += 1
+
+    def add(self, other: "PairStats") -> None:
+        """Add what another stream between the same two tiers did."""
+        self.num_drafts += other.num_drafts
+        self.num_draft_tokens += other.num_draft_tokens
+        self.num_accepted_tokens += other.num_accepted_tokens
+        self.num_rejected_tokens += other.num_rejected_tokens
+        self.num_late += other.num_late
+        self.draft_compute_s += other.draft_compute_s
+        both = zip_longest(self.accepted_per_position, other.accepted_per_position, fillvalue=0)
+        self.accepted_per_position = [one + another for one, another in both]
 
     @property
     def acceptance_rate(self) -> float | None:

@@ -9,6 +9,9 @@ from services.drafter.suffix_tier import Evidence, SuffixTier
 from tiercel.launch import launch
 from tiercel.speculation import model_tier
 
+# Of a sequence that a suffix tier follows, unless a setting says otherwise.
+_MAX_LENGTH = 32_768
+
 
 @asynccontextmanager
 async def opening(settings: Settings) -> AsyncIterator[DrafterServicer]:
@@ -25,7 +28,7 @@ async def _tier(settings: Settings) -> DraftTier:
         return await model_tier.load(settings.tier, settings.source(), settings.habits())
     return SuffixTier(
         settings.tier,
-        Evidence(settings.min_confidence, settings.pool_tokens),
+        Evidence(settings.min_confidence, settings.pool_tokens, settings.max_length or _MAX_LENGTH),
         max_sessions=settings.max_sessions,
         heartbeat_s=settings.heartbeat_s,
     )

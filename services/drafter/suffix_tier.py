@@ -1,15 +1,17 @@
 """A tier without a model: drafts what followed the last tokens before."""
 
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tiercel.engines.suffix import SuffixIndex, SuffixPool
-from tiercel.errors import PlanRefused
+from tiercel.errors import InvalidRequest, PlanRefused
 from tiercel.replies import TierDescription
-from tiercel.speculation.draft_server import Drafts, DraftServer, Lost
+from tiercel.speculation.draft_server import Drafts, DraftServer
 from tiercel.speculation.proposer import Proposal, Proposer
+from tiercel.speculation.request import Lost
 from tiercel.speculation.slots import Slots
 from tiercel.types import PairStats, Plan, TierStats
 from tiercel.wire.draft import DraftOpening
@@ -20,7 +22,12 @@ class Evidence:
     """What the drafts of a suffix tier rest on."""
 
     min_confidence: float
-    pool_tokens: int
+    pool_tokens: int  # of recent outputs, for each of a few tokenizers
+    max_length: int  # of a sequence
+
+
+# The least recently used pools are dropped: who opens a stream names its tokenizer at will.
+_MAX_POOLS = 4
 
 
 class SuffixTier:
@@ -31,7 +38,7 @@ class SuffixTier:
     ) -> None:
         self.name, self._evidence = name, evidence
         self._slots = Slots(name, max_sessions)
-        self._pools: dict[str, SuffixPool] = {}
+        self._pools: OrderedDict[str, SuffixPool] = OrderedDict()
         self._born = time.monotonic()
         drafts = Drafts(tier=name, heartbeat_s=heartbeat_s)
         self.draft_server = DraftServer(drafts, self._slots, self._proposer)
@@ -47,7 +54,7 @@ class SuffixTier:
             bit_exact=True,
             tokenizer_fingerprint="",
             vocab_size=0,
-            max_length=0,
+            max_length=self._evidence.max_length,
             verifies=False,
             drafts=True,
             num_sessions=self._slots.num_taken,
@@ -64,6 +71,11 @@ class SuffixTier:
     async def _proposer(
         self, opening: DraftOpening, deadline: float, lost: Lost
     ) -> AsyncIterator[Proposer]:
+        length, most = len(opening.prefix.token_ids), self._evidence.max_length
+        if length > most:
+            raise InvalidRequest(
+                "open.prefix.token_ids", length, f"{self.name} holds {most} tokens"
+            )
         pool = self._pool(opening.prefix.tokenizer_fingerprint)
         proposer = SuffixProposer(opening.plan, pool, self._evidence.min_confidence)
         proposer.append(opening.prefix.token_ids)
@@ -78,6 +90,9 @@ class SuffixTier:
             return None
         if fingerprint not in self._pools:
             self._pools[fingerprint] = SuffixPool(self._evidence.pool_tokens)
+        self._pools.move_to_end(fingerprint)
+        if len(self._pools) > _MAX_POOLS:
+            self._pools.popitem(last=False)
         return self._pools[fingerprint]
 
 

@@ -41,9 +41,9 @@ class Generation:
                 self._cancelled.set()
             elif kind != "heartbeat":
                 raise InvalidRequest("message", kind, "must be replan or finish here")
-        if self._cancelled.is_set():
-            # The caller half-closed behind its `finish`, and still reads the end from `work`.
-            await asyncio.Event().wait()
+        # The caller has no more to say, and still reads the answer from `work`. One that is gone
+        # looks alike here: then gRPC cancels the whole call.
+        await asyncio.Event().wait()
 
     async def work(self) -> None:
         """Answer; the last message says why it ended and what it used."""

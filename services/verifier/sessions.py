@@ -9,8 +9,8 @@ from services.verifier.verification import Verification
 from tiercel import rpc
 from tiercel.errors import InvalidRequest
 from tiercel.speculation.decoder import Decoder
-from tiercel.speculation.draft_server import Lost
 from tiercel.speculation.model_tier import ModelTier
+from tiercel.speculation.request import Lost
 from tiercel.v1 import decoding_pb2
 from tiercel.v1 import verifier_pb2 as pb
 from tiercel.wire.requests import TokenIds, token_ids_to_pb
@@ -30,8 +30,8 @@ class Sessions:
         inbox = rpc.Inbox(requests, interval_s=self._tier.habits.heartbeat_s)
         outbox = rpc.Outbox(_generate_heartbeat, interval_s=self._tier.habits.heartbeat_s)
 
-        def lost(path: tuple[str, ...], reason: str) -> None:
-            message = decoding_pb2.DrafterLost(path=path, reason=reason)
+        def lost(path: tuple[str, ...], reason: str, unreachable: bool) -> None:
+            message = decoding_pb2.DrafterLost(path=path, reason=reason, unreachable=unreachable)
             outbox.put(pb.VerifierGenerateResponse(drafter_lost=message))
 
         with inbox, self._tier.slots.taken():
@@ -52,7 +52,7 @@ class Sessions:
         outbox = rpc.Outbox(_verify_heartbeat, interval_s=self._tier.habits.heartbeat_s)
         with inbox, self._tier.slots.taken():
             opening = await self._opening(await inbox.get(), deadline)
-            async with self._decoder(opening, lambda path, reason: None) as decoder:
+            async with self._decoder(opening, lambda *_: None) as decoder:
                 session = Verification(self._tier, opening, decoder, outbox)
                 outbox.put(pb.VerifyResponse(opened=self._opened(opening)))
                 async with aclosing(rpc.exchange(outbox, session.work(inbox))) as messages:

@@ -154,7 +154,7 @@ class Fleet:
         """Start a drafter without a model."""
 
         def build() -> tuple[SuffixTier, DrafterServicer]:
-            evidence = Evidence(min_confidence, pool_tokens=10_000)
+            evidence = Evidence(min_confidence, pool_tokens=10_000, max_length=32_768)
             tier = SuffixTier(name, evidence, max_sessions=16, heartbeat_s=HEARTBEAT_S)
             return tier, DrafterServicer(tier, max_request_s=60.0)
 

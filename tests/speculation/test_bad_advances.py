@@ -41,17 +41,20 @@ def advance(tokens: list[int], **fields) -> drafter_pb2.DraftRequest:
             advance([70, 71, 99, 70], keep_length=0, prefix_hash=hash_of([70, 71, 99, 70])),
             "advance.keep_length=0: cuts the prompt",
         ),
-        (drafter_pb2.DraftRequest(replan=decoding_pb2.Plan(tier="other")), "other"),
+        (drafter_pb2.DraftRequest(replan=decoding_pb2.Plan(tier="other", version=1)), "other"),
         (
-            drafter_pb2.DraftRequest(replan=decoding_pb2.Plan(tier="root", draft_confidence=-1.0)),
+            drafter_pb2.DraftRequest(
+                replan=decoding_pb2.Plan(tier="root", version=1, draft_confidence=-1.0)
+            ),
             "draft_confidence=-1.0",
         ),
         (
             drafter_pb2.DraftRequest(
-                replan=plan_to_pb(Plan("root", drafters=(Plan("a", "example.com:1"),)))
+                replan=plan_to_pb(Plan("root", version=1, drafters=(Plan("a", "example.com:1"),)))
             ),
             "'example.com:1' of tier 'a' is not allowed",
         ),
+        (drafter_pb2.DraftRequest(replan=decoding_pb2.Plan(tier="root")), "does not follow"),
         (drafter_pb2.DraftRequest(), "must be advance, replan or finish"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

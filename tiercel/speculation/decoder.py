@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tiercel import rpc
 from tiercel.errors import PlanRefused
+from tiercel.plan_rules import check_newer
 from tiercel.speculation.link import DrafterLink
 from tiercel.speculation.pace import mean
-from tiercel.speculation.request import Observer, Request
+from tiercel.speculation.request import Lost, Observer, Request
 from tiercel.speculation.session import Session, Verified
+from tiercel.speculation.statistics import merged_pairs, merged_tiers
 from tiercel.types import PairStats, Plan, TierStats, TokenLogprob
 
 
@@ -48,7 +50,7 @@ class Decoder:
         plan: Plan,
         request: Request,
         channels: rpc.Channels,
-        on_lost: Callable[[tuple[str, ...], str], None],
+        on_lost: Lost,
     ) -> None:
         self.session = session
         self.plan = plan
@@ -57,7 +59,8 @@ class Decoder:
         self._changed = asyncio.Event()
         self._links = [self._link(drafter) for drafter in _active(plan)]
         self._closing: set[asyncio.Task[None]] = set()
-        self._past: list[tuple[list[PairStats], list[TierStats]]] = []  # of links closed before
+        self._past: tuple[list[PairStats], list[TierStats]] = ([], [])  # of links closed before
+        self._last_s = 0.0  # model time of the last pass
         self._prefill_s: float | None = None
         self._plain_s: float | None = None  # running mean of a pass without a draft
         self._verify_s: float | None = None  # and of one with a draft
@@ -101,18 +104,21 @@ class Decoder:
     def replan(self, plan: Plan) -> None:
         """Change what lies below this tier; takes effect at the next block.
 
-        Children with equal tier and address keep their streams; another root is PlanRefused.
+        Children with equal tier and address keep their streams, unless those have given up.
+        Raises PlanRefused for another root, or a version that is not newer.
         """
         if plan.tier != self.plan.tier:
             raise PlanRefused(f"a plan's root cannot change from {self.plan.tier} to {plan.tier}")
+        check_newer(plan, self.plan.version)
         old = {(link.plan.tier, link.plan.address): link for link in self._links}
         self.plan = plan
         self._links = []
         for drafter in _active(plan):
-            link = old.pop((drafter.tier, drafter.address), None)
-            if link is None:
+            link = old.get((drafter.tier, drafter.address))
+            if link is None or link.is_over:
                 link = self._link(drafter)
-            elif link.plan != drafter:
+            else:
+                del old[drafter.tier, drafter.address]
                 link.replan(drafter)
             self._links.append(link)
         for link in old.values():
@@ -121,9 +127,9 @@ class Decoder:
 
     def stats(self) -> tuple[list[PairStats], list[TierStats]]:
         """Return what this tier and all below it did so far, by pair and by tier."""
-        parts = [*self._past, *(link.stats() for link in self._links)]
-        pairs = [pair for part, _ in parts for pair in part]
-        tiers = [tier for _, part in parts for tier in part]
+        parts = [self._past, *(link.stats() for link in self._links)]
+        pairs = merged_pairs(pair for part, _ in parts for pair in part)
+        tiers = merged_tiers(tier for _, part in parts for tier in part)
         return pairs, [self.session.stats(self.plan.tier), *tiers]
 
     async def close(self) -> None:
@@ -141,7 +147,7 @@ class Decoder:
         if most <= 0 or self._prefill_s is None:
             return _Draft()
         for link in self._links:
-            link.sync(min(most, link.plan.num_speculative_tokens))
+            link.sync(min(most, link.plan.num_speculative_tokens), self._last_s)
         generation = self.session.generation
         while generation == self.session.generation:
             ready = [link for link in self._links if link.run]
@@ -157,6 +163,8 @@ class Decoder:
     async def _wait(self, due: list[DrafterLink]) -> bool:
         """Wait until something changed; False if the drafters that are due kept it waiting."""
         prefill_s, step_s = self._prefill_s or 0.0, self._plain_estimate_s
+        for link in due:
+            link.pace.asked(time.monotonic())
         until = max(link.pace.wait_until(prefill_s, step_s) for link in due)
         self._changed.clear()
         try:
@@ -175,6 +183,7 @@ class Decoder:
         return min(known, default=self._prefill_s or 0.0)
 
     def _observe(self, draft: _Draft, verified: Verified, round_s: float) -> None:
+        self._last_s = verified.compute_s
         if self._prefill_s is None:
             self._prefill_s = verified.compute_s
             return
@@ -191,18 +200,27 @@ class Decoder:
         channel = self._channels.to(drafter.address)
         return DrafterLink(drafter, self._request, self.session.sequence, channel, observer)
 
-    def _lost(self, path: tuple[str, ...], reason: str) -> None:
-        self._on_lost((self.plan.tier, *path), reason)
+    def _lost(self, path: tuple[str, ...], reason: str, unreachable: bool) -> None:
+        self._on_lost((self.plan.tier, *path), reason, unreachable)
 
     def _retire(self, link: DrafterLink) -> None:
-        self._past.append(link.stats())
+        pairs, tiers = link.stats()
+        self._past = (
+            merged_pairs([*self._past[0], *pairs]),
+            merged_tiers([*self._past[1], *tiers]),
+        )
         task = asyncio.create_task(link.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
 
 def _active(plan: Plan) -> list[Plan]:
-    return [drafter for drafter in plan.drafters if drafter.num_speculative_tokens > 0]
+    """Return the drafters that are to draft; the version is the root's at every level."""
+    return [
+        replace(drafter, version=plan.version)
+        for drafter in plan.drafters
+        if drafter.num_speculative_tokens > 0
+    ]
 
 
 def _taken(link: DrafterLink, most: int) -> _Draft:

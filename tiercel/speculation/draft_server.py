@@ -9,12 +9,11 @@ from tiercel import rpc
 from tiercel.errors import DeadlineExceeded, InvalidRequest, TokenizerMismatch
 from tiercel.speculation.draft_session import DraftSession
 from tiercel.speculation.proposer import Proposer
+from tiercel.speculation.request import Lost
 from tiercel.speculation.slots import Slots
 from tiercel.v1 import decoding_pb2
 from tiercel.v1 import drafter_pb2 as pb
 from tiercel.wire.draft import DraftOpening, check_ids, opening_from_pb
-
-Lost = Callable[[tuple[str, ...], str], None]
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,11 @@ class DraftServer:
     ) -> AsyncIterator[tuple[DraftSession, rpc.Outbox[pb.DraftResponse]]]:
         outbox = rpc.Outbox(_heartbeat, interval_s=self._drafts.heartbeat_s)
 
-        def lost(path: tuple[str, ...], reason: str) -> None:
+        def lost(path: tuple[str, ...], reason: str, unreachable: bool) -> None:
             # The parent knows this tier by itself: the path begins below it.
-            message = decoding_pb2.DrafterLost(path=path[1:], reason=reason)
+            message = decoding_pb2.DrafterLost(
+                path=path[1:], reason=reason, unreachable=unreachable
+            )
             outbox.put(pb.DraftResponse(drafter_lost=message))
 
         self._outboxes.add(outbox)

@@ -3,9 +3,11 @@
 import asyncio
 
 from tiercel import rpc
-from tiercel.draft_stream import DrafterSide, Resync, TokenSequence
+from tiercel.draft_stream import Advance, DrafterSide, Resync, TokenSequence
 from tiercel.errors import InvalidRequest
+from tiercel.plan_rules import check_newer
 from tiercel.speculation.proposer import Proposal, Proposer
+from tiercel.types import Plan
 from tiercel.v1 import drafter_pb2 as pb
 from tiercel.wire.draft import DraftOpening, advance_from_pb, block_to_pb, resync_to_pb
 from tiercel.wire.plans import plan_from_pb
@@ -46,15 +48,15 @@ class DraftSession:
             if kind == "advance":
                 self._advance(message.advance)
             elif kind == "replan":
-                plan = plan_from_pb(message.replan)
-                self._proposer.replan(plan)
-                self._plan_version = plan.version
+                self._replan(plan_from_pb(message.replan))
             elif kind != "heartbeat":
                 raise InvalidRequest("message", kind, "must be advance, replan or finish here")
 
     async def work(self) -> None:
         """Propose tokens wherever there is room, and send them as blocks."""
         while True:
+            # A proposer without a model never waits by itself, and the loop has others to serve.
+            await asyncio.sleep(0)
             while not self._wanted:
                 self._moved.clear()
                 await self._moved.wait()
@@ -82,18 +84,31 @@ class DraftSession:
 
     def _advance(self, message: pb.Advance) -> None:
         advance = advance_from_pb(message, vocab_size=self._vocab_size)
+        truth_length = advance.keep_length + len(advance.token_ids)
+        self._check_prompt_stays(advance, truth_length)
         applied = self._side.on_advance(advance)
         if isinstance(applied, Resync):
             self._outbox.put(pb.DraftResponse(resync=resync_to_pb(applied)))
             return
         if applied.cut_length is not None:
-            if applied.cut_length < self._num_prompt_tokens:
-                raise InvalidRequest("advance.keep_length", advance.keep_length, "cuts the prompt")
+            self._check_prompt_stays(advance, applied.cut_length)
             self._proposer.cut(applied.cut_length)
         if applied.token_ids:
             self._proposer.append(applied.token_ids)
         self._paused = False
         self._moved.set()
+        if self._side.num_unsent and self._num_missing <= 0:
+            # Fewer are asked for than wait here already, or there is no credit for more.
+            self._send(num_held=0)
+
+    def _check_prompt_stays(self, advance: Advance, length: int) -> None:
+        if length < self._num_prompt_tokens:
+            raise InvalidRequest("advance.keep_length", advance.keep_length, "cuts the prompt")
+
+    def _replan(self, plan: Plan) -> None:
+        check_newer(plan, self._plan_version)
+        self._proposer.replan(plan)
+        self._plan_version = plan.version
 
     def _take(self, proposal: Proposal) -> None:
         side = self._side

@@ -1,34 +1,22 @@
-"""A parent's connection to one drafter: opens the stream, keeps it, opens it again when lost."""
+"""A parent's view of one drafter: tells it the truth, holds what it proposes, judges its worth."""
 
-import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import grpc
 
-from tiercel import errors, rpc
+from tiercel import errors, telemetry
 from tiercel.draft_stream import BlockFate, Judgement, ParentSide, TokenSequence
 from tiercel.speculation.chatter import Chatter
+from tiercel.speculation.connection import DrafterConnection
 from tiercel.speculation.pace import Pace
 from tiercel.speculation.request import Observer, Request
+from tiercel.speculation.statistics import credible_pairs, credible_tiers
 from tiercel.types import PairStats, Plan, TierStats
-from tiercel.v1 import decoding_pb2, drafter_pb2_grpc
 from tiercel.v1 import drafter_pb2 as pb
-from tiercel.wire.draft import advance_to_pb, block_from_pb, opening_to_pb, resync_from_pb
+from tiercel.wire.draft import DraftOpening, advance_to_pb, block_from_pb, resync_from_pb
 from tiercel.wire.plans import MAX_SPECULATIVE_TOKENS, plan_to_pb
-from tiercel.wire.results import pair_from_pb, tier_from_pb, to_s
-
-# Trying again cannot mend these.
-_FINAL = (
-    errors.TokenizerMismatch,
-    errors.InvalidRequest,
-    errors.PlanRefused,
-    errors.Unsupported,
-    errors.ModelUnavailable,
-)
-_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.2, 5.0
-# How long a clean end may take before the call is cut off.
-_FINISH_S = 0.5
+from tiercel.wire.results import pair_from_pb, tier_from_pb, to_ns, to_s
 
 
 @dataclass
@@ -46,14 +34,20 @@ class DrafterLink:
     def __post_init__(self) -> None:
         """Start connecting."""
         self.pair = PairStats(self.plan.tier, self.request.parent)
-        self.pace = self._new_pace()
+        self.pace = Pace(opened_at=time.monotonic(), always=self.request.always_draft)
         self._side: ParentSide | None = None
         self._chatter = Chatter(time.monotonic())
         self._opened = False  # the drafter answered: before that nothing can be due
-        self._outbox: rpc.Outbox[pb.DraftRequest] | None = None
         self._kept_length = len(self.sequence)  # of what the drafter was told, still true
         self._below: tuple[list[PairStats], list[TierStats]] = ([], [])
-        self._task = asyncio.create_task(self._keep())
+        self._names: set[str] = set()  # of the tiers that may appear in what comes up
+        self._follow(self.plan)
+        self._connection = DrafterConnection(
+            self.channel,
+            self,
+            deadline=self.request.deadline,
+            heartbeat_s=self.request.heartbeat_s,
+        )
 
     @property
     def run(self) -> list[int]:
@@ -72,6 +66,11 @@ class DrafterLink:
         """Whether the drafter answered, and the stream lives."""
         return self._side is not None and self._opened
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the link has given up: the drafter refused what trying again cannot mend."""
+        return self._connection.is_over
+
     def is_due(self, plain_s: float) -> bool:
         """Return whether to wait for a block, plain decoding taking `plain_s` for each token."""
         side = self._side
@@ -79,8 +78,11 @@ class DrafterLink:
             return False
         return self.pace.pays(plain_s, self.plan.num_speculative_tokens + 1)
 
-    def sync(self, num_wanted: int) -> None:
-        """Tell the drafter what the parent's sequence is by now, and ask for so many tokens."""
+    def sync(self, num_wanted: int, compute_s: float) -> None:
+        """Tell the drafter what the parent's sequence is by now, and ask for so many tokens.
+
+        `compute_s` is what the parent's last pass took.
+        """
         side = self._side
         # A message that meets a refusal would hide its reason: gRPC then says INTERNAL.
         if side is None or not self.is_open or not self._is_asked:
@@ -97,7 +99,8 @@ class DrafterLink:
         )
         self._kept_length = side.committed_length
         self._judged(judgement)
-        self._send(pb.DraftRequest(advance=advance_to_pb(advance)))
+        message = advance_to_pb(advance, compute_ns=to_ns(compute_s))
+        self._connection.send(pb.DraftRequest(advance=message))
         self._chatter.question()
         self.pace.asked(time.monotonic())
 
@@ -108,7 +111,8 @@ class DrafterLink:
     def replan(self, plan: Plan) -> None:
         """Pass a new plan for the same drafter on; it takes effect at its next block."""
         self.plan = plan
-        self._send(pb.DraftRequest(replan=plan_to_pb(plan)))
+        self._follow(plan)
+        self._connection.send(pb.DraftRequest(replan=plan_to_pb(plan)))
 
     def late(self) -> None:
         """Note that the parent does not wait any longer for this block."""
@@ -120,62 +124,28 @@ class DrafterLink:
         return [self.pair, *pairs], tiers
 
     async def close(self) -> None:
-        """End the stream cleanly if the drafter plays along, and in any case."""
-        if self._outbox:
-            self._send(pb.DraftRequest(finish=pb.DraftFinish()))
-            self._outbox.close()
-            await asyncio.wait({self._task}, timeout=_FINISH_S)
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        """End the stream."""
+        await self._connection.close()
 
-    @property
-    def _is_asked(self) -> bool:
-        return self.pace.is_asked(len(self.sequence))
-
-    async def _keep(self) -> None:
-        backoff = _FIRST_BACKOFF_S
-        while True:
-            opened_at = time.monotonic()
-            try:
-                with rpc.translated():
-                    await self._stream()
-                return
-            except errors.TiercelError as error:
-                self.observer.lost((self.plan.tier,), str(error))
-                if isinstance(error, _FINAL):
-                    return
-            if time.monotonic() - opened_at > _LONGEST_BACKOFF_S:
-                backoff = _FIRST_BACKOFF_S
-            await asyncio.sleep(backoff)
-            backoff = min(2 * backoff, _LONGEST_BACKOFF_S)
-
-    async def _stream(self) -> None:
-        """Run one stream to its end; returns only after a clean `finish`."""
-        interval_s = self.request.heartbeat_s
-        outbox = rpc.Outbox(_heartbeat, interval_s=interval_s)
-        opening = self.request.opening(self.plan, self.sequence)
-        outbox.put(pb.DraftRequest(open=opening_to_pb(opening)))
+    def opening(self) -> DraftOpening:
+        """Begin a stream: what was sent before is void, what is known of the drafter stays."""
         self._side, self._kept_length = ParentSide(self.sequence), len(self.sequence)
         self._opened = False
-        self.pace, self._chatter = self._new_pace(), Chatter(time.monotonic())
-        remaining_s = self.request.deadline - asyncio.get_running_loop().time()
-        stub = drafter_pb2_grpc.DrafterStub(self.channel)
-        call = stub.Draft(aiter(outbox), timeout=max(0.0, remaining_s))
-        inbox = rpc.Inbox(aiter(call), interval_s=interval_s)
-        self._outbox = outbox
-        try:
-            while (message := await inbox.get()) is not None:
-                self._take(message)
-            if not outbox.closed:
-                raise errors.Unavailable("the drafter ended the stream")
-        finally:
-            self._outbox = self._side = None
-            inbox.close()
-            outbox.close()
-            call.cancel()
-            self.observer.changed()
+        self.pace.reopened(time.monotonic())
+        self._chatter = Chatter(time.monotonic())
+        return self.request.opening(self.plan, self.sequence)
 
-    def _take(self, message: pb.DraftResponse) -> None:
+    def ended(self) -> None:
+        """Note that the stream is no more."""
+        self._side = None
+        self.observer.changed()
+
+    def lost(self, reason: str, *, unreachable: bool) -> None:
+        """Tell the parent why the stream was lost."""
+        self.observer.lost((self.plan.tier,), reason, unreachable)
+
+    def take(self, message: pb.DraftResponse) -> None:
+        """Take a message of the drafter's; raises InvalidRequest for nonsense and floods."""
         kind = message.WhichOneof("message")
         if self._chatter.is_flood(time.monotonic()):
             raise errors.InvalidRequest("message", kind, "one too many that brings nothing")
@@ -188,27 +158,40 @@ class DrafterLink:
             self._take_resync(message.resync)
         elif kind == "drafter_lost":
             lost = message.drafter_lost
-            self.observer.lost((self.plan.tier, *lost.path), lost.reason)
+            path = (self.plan.tier, *lost.path)
+            self.observer.lost(path, lost.reason, lost.unreachable)
         elif kind == "go_away":
             raise errors.Unavailable(f"the drafter leaves: {message.go_away.reason}")
+
+    @property
+    def _is_asked(self) -> bool:
+        return self.pace.is_asked(len(self.sequence))
+
+    def _follow(self, plan: Plan) -> None:
+        self._names |= {part.tier for part in plan.walk()}
 
     def _take_block(self, message: pb.DraftBlock) -> None:
         side = self._side
         assert side is not None, "a block is taken only while the stream is open"
         most = MAX_SPECULATIVE_TOKENS + self.request.tokens_ahead - len(side.run)
         block = block_from_pb(message, vocab_size=self.request.vocab_size, max_tokens=most)
-        fate, judgement = side.on_block(block)
+        sources = tuple(self._known(source) for source in block.sources)
+        fate, judgement = side.on_block(replace(block, sources=sources))
         self._judged(judgement)
         if fate is BlockFate.NEW:
             self._chatter.useful()
-        if fate in (BlockFate.NEW, BlockFate.NOTHING):
+            self._connection.useful()
+        if fate is BlockFate.NEW or side.exhausted:
             self.pace.arrived(time.monotonic())
         self.pair.draft_compute_s += to_s(message.compute_ns)
-        self._below = (
-            [pair_from_pb(pair) for pair in message.pairs],
-            [tier_from_pb(tier) for tier in message.tiers],
-        )
+        pairs = (pair_from_pb(pair) for pair in message.pairs)
+        tiers = (tier_from_pb(tier) for tier in message.tiers)
+        self._below = credible_pairs(pairs, self._names), credible_tiers(tiers, self._names)
         self.observer.changed()
+
+    def _known(self, source: str) -> str:
+        """Return who proposed a token, as far as the drafter may say so."""
+        return source if source in self._names else self.plan.tier
 
     def _take_resync(self, message: pb.Resync) -> None:
         side, num_wanted = self._side, self.plan.num_speculative_tokens
@@ -219,20 +202,15 @@ class DrafterLink:
             num_speculative_tokens=num_wanted,
         )
         if advance is not None:
-            self._send(pb.DraftRequest(advance=advance_to_pb(advance)))
+            self._connection.send(pb.DraftRequest(advance=advance_to_pb(advance)))
 
     def _judged(self, judgement: Judgement | None) -> None:
         if judgement is None:
             return
         self.pair.judged(judgement.num_draft_tokens, judgement.num_accepted, judgement.num_rejected)
-
-    def _send(self, message: pb.DraftRequest) -> None:
-        if self._outbox:
-            self._outbox.put(message)
-
-    def _new_pace(self) -> Pace:
-        return Pace(opened_at=time.monotonic(), always=self.request.always_draft)
-
-
-def _heartbeat(sequence: int) -> pb.DraftRequest:
-    return pb.DraftRequest(heartbeat=decoding_pb2.Heartbeat(sequence=sequence))
+        telemetry.count_draft(
+            self.pair.verifier,
+            self.pair.drafter,
+            num_draft_tokens=judgement.num_draft_tokens,
+            num_accepted=judgement.num_accepted,
+        )

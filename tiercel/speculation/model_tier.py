@@ -13,9 +13,9 @@ from tiercel.errors import InvalidRequest
 from tiercel.plan_rules import check_plan
 from tiercel.replies import TierDescription
 from tiercel.speculation.decoder import Decoder
-from tiercel.speculation.draft_server import Drafts, DraftServer, Lost
+from tiercel.speculation.draft_server import Drafts, DraftServer
 from tiercel.speculation.proposer import ModelProposer, Proposer
-from tiercel.speculation.request import Request
+from tiercel.speculation.request import Lost, Request
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.session import Session, Terms
 from tiercel.speculation.slots import Slots

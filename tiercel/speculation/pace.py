@@ -31,6 +31,10 @@ class Pace:
         self._round_s, self._round_tokens = 0.0, 0.0  # running means
         self._num_rounds, self._num_needed = 0, _TRIAL_ROUNDS
 
+    def reopened(self, now: float) -> None:
+        """Note that a lost stream is opened anew; what is known of the drafter stays true."""
+        self._opened_at, self._asked_at = now, None
+
     def is_asked(self, length: int) -> bool:
         """Return whether the drafter is to be asked when the sequence has `length` tokens."""
         return length >= self._resume_at

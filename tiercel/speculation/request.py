@@ -43,9 +43,13 @@ class Request:
         )
 
 
+# Called with the path down to a lost tier, the reason, and whether it could not be reached.
+Lost = Callable[[tuple[str, ...], str, bool], None]
+
+
 @dataclass
 class Observer:
     """Where a link tells its parent what happened."""
 
     changed: Callable[[], None]
-    lost: Callable[[tuple[str, ...], str], None]
+    lost: Lost

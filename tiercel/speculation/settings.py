@@ -25,7 +25,7 @@ class TierSettings(config.Settings):
         default=600.0, gt=0, description="deadline of a request that has none, and the longest one"
     )
     heartbeat_s: float = Field(
-        default=2.0, gt=0, description="seconds between heartbeats on a silent stream"
+        default=2.0, ge=0.2, description="seconds between heartbeats on a silent stream"
     )
     tokens_ahead: int = Field(
         default=0, ge=0, le=64, description="tokens a drafter may run ahead beyond one block"

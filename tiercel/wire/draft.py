@@ -19,6 +19,9 @@ from tiercel.wire.requests import (
 )
 from tiercel.wire.results import spans_to_pb
 
+# More credit than any parent of ours gives: one message may not set a drafter to work for ever.
+MAX_TOKENS_AHEAD = 2 * MAX_SPECULATIVE_TOKENS
+
 
 @dataclass(frozen=True)
 class DraftOpening:
@@ -56,6 +59,7 @@ def opening_from_pb(message: pb.DraftOpen) -> DraftOpening:
     if not 1 <= message.num_prompt_tokens <= len(prefix.token_ids):
         why = f"must be from 1 to the prefix's {len(prefix.token_ids)} tokens"
         raise InvalidRequest("open.num_prompt_tokens", message.num_prompt_tokens, why)
+    _check_most("open.max_tokens_ahead", message.max_tokens_ahead, MAX_TOKENS_AHEAD)
     return DraftOpening(
         request_id=message.request_id,
         plan=plan_from_pb(message.plan),
@@ -96,10 +100,9 @@ def advance_to_pb(advance: Advance, *, compute_ns: int = 0) -> pb.Advance:
 def advance_from_pb(message: pb.Advance, *, vocab_size: int) -> Advance:
     """Return the parent's truth; raises InvalidRequest for a bad id or block length."""
     check_ids("advance.token_ids", message.token_ids, vocab_size)
-    number = message.num_speculative_tokens
-    if number > MAX_SPECULATIVE_TOKENS:
-        why = f"must be at most {MAX_SPECULATIVE_TOKENS}"
-        raise InvalidRequest("advance.num_speculative_tokens", number, why)
+    wanted = message.num_speculative_tokens
+    _check_most("advance.num_speculative_tokens", wanted, MAX_SPECULATIVE_TOKENS)
+    _check_most("advance.max_tokens_ahead", message.max_tokens_ahead, MAX_TOKENS_AHEAD)
     return Advance(
         epoch=message.epoch,
         keep_length=message.keep_length,
@@ -154,3 +157,8 @@ def check_ids(field: str, token_ids: Sequence[int], vocab_size: int) -> None:
     if vocab_size and token_ids and max(token_ids) >= vocab_size:
         worst = max(token_ids)
         raise InvalidRequest(field, worst, f"outside the vocabulary of {vocab_size} tokens")
+
+
+def _check_most(field: str, value: int, most: int) -> None:
+    if value > most:
+        raise InvalidRequest(field, value, f"must be at most {most}")

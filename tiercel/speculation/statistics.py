@@ -1,0 +1,54 @@
+"""Statistics of drafters: what of them to believe, and how to add them up."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tiercel.types import PairStats, TierStats
+
+
+def credible_pairs(pairs: Iterable[PairStats], names: set[str]) -> list[PairStats]:
+    """Return the rows that a drafter may send: of tiers below it, once each, that add up."""
+    kept = {
+        (pair.drafter, pair.verifier): pair
+        for pair in pairs
+        if pair.drafter in names
+        and pair.verifier in names
+        and pair.num_accepted_tokens + pair.num_rejected_tokens <= pair.num_draft_tokens
+        and sum(pair.accepted_per_position) == pair.num_accepted_tokens
+    }
+    return list(kept.values())
+
+
+def credible_tiers(tiers: Iterable[TierStats], names: set[str]) -> list[TierStats]:
+    """Return the rows that a drafter may send: of itself and of tiers below it, once each."""
+    return list({stats.tier: stats for stats in tiers if stats.tier in names}.values())
+
+
+def merged_pairs(pairs: Iterable[PairStats]) -> list[PairStats]:
+    """Return one row for each drafter and parent: a tier may be left and taken back."""
+    merged: dict[tuple[str, str], PairStats] = {}
+    for pair in pairs:
+        known = merged.setdefault(
+            (pair.drafter, pair.verifier), PairStats(pair.drafter, pair.verifier)
+        )
+        known.add(pair)
+    return list(merged.values())
+
+
+def merged_tiers(tiers: Iterable[TierStats]) -> list[TierStats]:
+    """Return one row for each tier."""
+    merged: dict[str, TierStats] = {}
+    for stats in tiers:
+        known = merged.get(stats.tier)
+        merged[stats.tier] = stats if known is None else _sum(known, stats)
+    return list(merged.values())
+
+
+def _sum(one: TierStats, other: TierStats) -> TierStats:
+    return replace(
+        one,
+        num_forward_passes=one.num_forward_passes + other.num_forward_passes,
+        prefill_s=one.prefill_s + other.prefill_s,
+        compute_s=one.compute_s + other.compute_s,
+        num_committed_tokens=one.num_committed_tokens + other.num_committed_tokens,
+    )

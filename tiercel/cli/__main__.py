@@ -7,6 +7,7 @@ from tiercel.cli.chat import chat
 from tiercel.cli.demo import demo
 from tiercel.cli.generate import generate
 from tiercel.cli.inspection import route, tiers
+from tiercel.cli.rate import rate
 from tiercel.cli.train import train
 from tiercel.cli.up import up
 
@@ -18,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, generate, chat, route, tiers, bench, train, demo):
+for command in (up, generate, chat, route, tiers, rate, bench, train, demo):
     app.command()(command)
 
 

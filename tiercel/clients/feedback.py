@@ -1,12 +1,12 @@
-"""The feedback service's client, as a router uses it: outcomes go in, policies come out."""
+"""The feedback service's client, outcomes and ratings go in, policies come out."""
 
 from collections.abc import AsyncIterator, Sequence
 
 from tiercel import rpc
-from tiercel.learning import LearnedPolicy, Outcome
+from tiercel.learning import LearnedPolicy, Outcome, Rating
 from tiercel.v1 import feedback_pb2
 from tiercel.v1.feedback_pb2_grpc import FeedbackStub
-from tiercel.wire.feedback import outcome_to_pb, policy_from_pb
+from tiercel.wire.feedback import outcome_to_pb, policy_from_pb, rating_to_pb
 
 _TIMEOUT_S = 5.0
 
@@ -27,6 +27,12 @@ class FeedbackClient:
         request = feedback_pb2.ReportRequest(outcomes=[outcome_to_pb(one) for one in outcomes])
         with rpc.translated():
             await self._feedback.Report(request, timeout=_TIMEOUT_S)
+
+    async def rate(self, rating: Rating) -> bool:
+        """Rate an answer; return whether the rating was new. Raises TiercelError."""
+        with rpc.translated():
+            response = await self._feedback.Rate(rating_to_pb(rating), timeout=_TIMEOUT_S)
+        return not response.duplicate
 
     async def watch(self, have: LearnedPolicy) -> AsyncIterator[LearnedPolicy]:
         """Yield the learned policy whenever it is not the one the caller has.

@@ -29,6 +29,12 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A client that is gone without a word holds what answers it for seven seconds, no longer. It is
+    # the ping's own timeout that ends the connection: a minute if not set, whatever keepalive says.
+    ("grpc.keepalive_time_ms", 4_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 

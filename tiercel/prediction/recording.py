@@ -1,8 +1,9 @@
 """Records what really happens: prompts through the running tiers, one line for each answer."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from tiercel.clients.router import Request, RouterClient
@@ -10,7 +11,7 @@ from tiercel.errors import NotFound
 from tiercel.plan_text import print_plan
 from tiercel.prediction.records import OutcomeLine, PairLine, PromptLine
 from tiercel.replies import Decision, Finished
-from tiercel.types import FinishReason, Message, SamplingParams, StopConditions
+from tiercel.types import FinishReason, Message, PairStats, SamplingParams, StopConditions
 
 # Answers that say how long one takes; one cut off by its deadline does not.
 _WHOLE = (FinishReason.STOP_TOKEN, FinishReason.STOP_STRING, FinishReason.LENGTH)
@@ -43,7 +44,6 @@ async def record(
     prompts or plans.
     """
     manner = manner or Manner()
-    order = random.Random(manner.seed)
     async with RouterClient(router_address) as client:
         names = list(plans) or [plan.name for plan in (await client.tiers()).plans]
         if not prompts or not names:
@@ -52,17 +52,24 @@ async def record(
             await _outcome(client, prompts[0], name, manner.temperatures[0], manner)
         number = 0
         with out.open("a", encoding="utf-8") as file:
-            for prompt in prompts:
-                for temperature in manner.temperatures:
-                    for name in order.sample(names, len(names)):
-                        outcome = await _outcome(client, prompt, name, temperature, manner)
-                        if outcome.reason not in _WHOLE:
-                            continue
-                        file.write(outcome.model_dump_json() + "\n")
-                        file.flush()
-                        progress(outcome)
-                        number += 1
+            for prompt, temperature, name in _asked(prompts, names, manner):
+                outcome = await _outcome(client, prompt, name, temperature, manner)
+                if outcome.reason not in _WHOLE:
+                    continue
+                file.write(outcome.model_dump_json() + "\n")
+                file.flush()
+                progress(outcome)
+                number += 1
     return number
+
+
+def _asked(
+    prompts: Sequence[PromptLine], names: Sequence[str], manner: Manner
+) -> Iterator[tuple[PromptLine, float, str]]:
+    order = random.Random(manner.seed)
+    for prompt, temperature in product(prompts, manner.temperatures):
+        for name in order.sample(names, len(names)):
+            yield prompt, temperature, name
 
 
 async def _outcome(
@@ -79,27 +86,34 @@ async def _outcome(
     decision, finished = events[0], events[-1]
     assert isinstance(decision, Decision)
     assert isinstance(finished, Finished)
+    return _line(prompt, request, decision, finished)
+
+
+def _line(
+    prompt: PromptLine, request: Request, decision: Decision, finished: Finished
+) -> OutcomeLine:
     usage = finished.usage
     return OutcomeLine(
         prompt=prompt.prompt,
         kind=prompt.kind,
-        plan_name=plan,
+        plan_name=decision.plan_name,
         plan=print_plan(decision.plan),
-        temperature=temperature,
-        max_new_tokens=manner.max_new_tokens,
-        seed=manner.seed,
+        temperature=request.sampling.temperature,
+        max_new_tokens=request.stop.max_new_tokens,
+        seed=finished.seed,
         num_prompt_tokens=usage.num_prompt_tokens,
         num_completion_tokens=usage.num_completion_tokens,
         reason=finished.reason,
         first_token_s=usage.time_to_first_token_s,
         total_s=usage.total_s,
-        pairs=tuple(
-            PairLine(
-                drafter=pair.drafter,
-                verifier=pair.verifier,
-                num_accepted_tokens=pair.num_accepted_tokens,
-                num_rejected_tokens=pair.num_rejected_tokens,
-            )
-            for pair in usage.pairs
-        ),
+        pairs=tuple(_pair(pair) for pair in usage.pairs),
+    )
+
+
+def _pair(pair: PairStats) -> PairLine:
+    return PairLine(
+        drafter=pair.drafter,
+        verifier=pair.verifier,
+        num_accepted_tokens=pair.num_accepted_tokens,
+        num_rejected_tokens=pair.num_rejected_tokens,
     )

@@ -1,9 +1,12 @@
-"""The maths of decoding, pure and numpy only: noise, sampling, acceptance rules, block cost."""
+"""The maths of decoding, pure and numpy only: noise, sampling, acceptance rules, chain cost."""
 
 from tiercel.decoding import prefix_hash
-from tiercel.decoding.block_cost import (
+from tiercel.decoding.chain_cost import (
     Level,
+    Schedule,
     best_num_speculative_tokens,
+    best_schedule,
+    chain_cost,
     cost_per_token,
     expected_tokens,
 )
@@ -15,9 +18,12 @@ __all__ = [
     "RULES",
     "AcceptanceRule",
     "Level",
+    "Schedule",
     "Verdict",
     "Vocabulary",
     "best_num_speculative_tokens",
+    "best_schedule",
+    "chain_cost",
     "choose",
     "cost_per_token",
     "distribution",

@@ -6,6 +6,8 @@ import pytest
 from tiercel.decoding import (
     Level,
     best_num_speculative_tokens,
+    best_schedule,
+    chain_cost,
     cost_per_token,
     expected_tokens,
 )
@@ -93,3 +95,41 @@ def test_a_perfect_free_draft_is_taken_to_the_limit():
 def test_a_wide_pass_that_costs_as_much_as_single_steps_is_not_worth_it():
     proportional = Level(lambda num_tokens: float(num_tokens), acceptance_rate=0.99)
     assert best_num_speculative_tokens(proportional, 0.0, limit=16) == 0
+
+
+def test_a_chain_costs_what_simulating_it_level_by_level_costs():
+    levels = [Level(growing, 0.7, 0.1), Level(constant(6.0), 0.9, 0.3)]
+    rng = np.random.default_rng(2)
+    middle = simulated_cost(levels[0], 0.05, 4, rng)
+    top = simulated_cost(levels[1], middle, 6, rng)
+    assert chain_cost(0.05, levels, [4, 6]) == pytest.approx(top, rel=0.01)
+    assert chain_cost(0.05, levels, [4, 6]) != pytest.approx(chain_cost(0.05, levels, [6, 4]), 0.01)
+
+
+def test_a_chain_without_levels_costs_what_its_drafter_costs():
+    assert chain_cost(0.05, [], []) == 0.05
+
+
+def test_a_length_for_every_level_is_asked_for():
+    with pytest.raises(ValueError, match="zip"):
+        chain_cost(0.05, [Level(growing, 0.7)], [])
+
+
+@pytest.mark.parametrize("rates", [(0.7, 0.9), (0.9, 0.4), (0.1, 0.95), (0.0, 0.0)])
+def test_the_best_schedule_is_the_best_of_all_schedules(rates):
+    levels = [Level(growing, rates[0], 0.05), Level(constant(5.0), rates[1], 0.5)]
+    best = min(
+        chain_cost(0.1, levels, lengths) for lengths in itertools.product(range(11), repeat=2)
+    )
+    schedule = best_schedule(0.1, levels, limit=10)
+    assert schedule.cost_per_token_s == best
+    assert chain_cost(0.1, levels, schedule.num_speculative_tokens) == best
+
+
+def test_a_middle_tier_pays_only_where_it_lowers_the_cost():
+    slow = constant(10.0)
+    direct = best_schedule(1.0, [Level(slow, 0.5)], 20).cost_per_token_s
+    over_middle = [Level(constant(2.0), 0.8), Level(slow, 0.9)]
+    useless_middle = [Level(constant(9.0), 0.5), Level(slow, 0.9)]
+    assert best_schedule(1.0, over_middle, 20).cost_per_token_s < direct
+    assert best_schedule(1.0, useless_middle, 20).cost_per_token_s > direct

@@ -1,10 +1,10 @@
-"""What a token costs when one tier drafts for another, and how long a block is best.
+"""What a token costs when tiers draft for each other, and how long a block is best.
 
 Expected values from acceptance rates and step times (arXiv:2211.17192, section 3, with a network
-round trip added). Knows no plan, stream or statistics.
+round trip added, and its recursion over levels). Knows no plan, stream or statistics.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 StepTime = Callable[[int], float]
@@ -20,6 +20,14 @@ class Level:
         float  # in [0, 1], of tokens of the level below; independent of what is under it
     )
     round_trip_s: float = 0.0  # to the level below, once a block
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The best block lengths of a chain, lowest level first, and what they give."""
+
+    num_speculative_tokens: tuple[int, ...]
+    cost_per_token_s: float
 
 
 def expected_tokens(acceptance_rate: float, num_speculative_tokens: int) -> float:
@@ -50,3 +58,28 @@ def cost_per_token(level: Level, draft_s: float, num_speculative_tokens: int) ->
 def best_num_speculative_tokens(level: Level, draft_s: float, limit: int) -> int:
     """Return the block length from 0 to `limit` of least cost per token; the shorter of equals."""
     return min(range(limit + 1), key=lambda length: cost_per_token(level, draft_s, length))
+
+
+def chain_cost(draft_s: float, levels: Sequence[Level], lengths: Sequence[int]) -> float:
+    """Return seconds per token of a chain: `levels` over a lowest drafter, lowest level first.
+
+    `draft_s` is the lowest drafter's cost per token, `lengths[i]` the block that level i asks
+    for. When every level verifies exactly, its tokens are its own model's whatever is below, so
+    costs nest: what level i pays for a draft token is the cost per token of level i - 1.
+    """
+    for level, length in zip(levels, lengths, strict=True):
+        draft_s = cost_per_token(level, draft_s, length)
+    return draft_s
+
+
+def best_schedule(draft_s: float, levels: Sequence[Level], limit: int) -> Schedule:
+    """Return the block lengths, each at most `limit`, of least cost per token for a chain.
+
+    Level by level from the lowest: a level's cost only grows with that of the level below, so
+    the best of each is the best of all.
+    """
+    lengths: list[int] = []
+    for level in levels:
+        lengths.append(best_num_speculative_tokens(level, draft_s, limit))
+        draft_s = cost_per_token(level, draft_s, lengths[-1])
+    return Schedule(tuple(lengths), draft_s)

@@ -81,15 +81,10 @@ def the_maths_the_text_and_the_protocol_know_no_transport(module: Module) -> lis
 
 
 # Both ends of the long streams move messages themselves; what is in them is domain types.
-STREAM_ENDS = (
-    "tiercel.speculation.connection",
-    "tiercel.speculation.link",
-    "tiercel.speculation.draft_session",
-    "tiercel.speculation.draft_server",
-    "services.verifier.sessions",
-    "services.verifier.generation",
-    "services.verifier.verification",
-)
+STREAM_ENDS = [
+    f"tiercel.speculation.{n}" for n in ("connection", "link", "draft_session", "draft_server")
+]
+STREAM_ENDS += [f"services.verifier.{n}" for n in ("sessions", "generation", "verification")]
 
 
 def only_the_edges_import_the_stubs(module: Module) -> list[str]:

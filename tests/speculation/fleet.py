@@ -1,5 +1,7 @@
 """Tiers for tests: real services on real sockets in this process, their models loaded once."""
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from services.verifier.servicer import VerifierServicer
 from tests.tiny_model import tiny_gguf
 from tiercel import engines, rpc
 from tiercel.engines.language_model import Cache, LanguageModel, Logits, Step
+from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.model_tier import Habits, ModelTier
 from tiercel.speculation.runner import ModelRunner
 from tiercel.tokenizer import Tokenizer
@@ -52,6 +55,33 @@ class BorrowedModel:
 
     def close(self) -> None:
         pass
+
+
+class PatientTier(ModelTier):
+    """A tier that waits, after its first pass, until its drafters answered or are lost.
+
+    A tiny model has said all it has to say before a busy machine has opened a stream.
+    """
+
+    @asynccontextmanager
+    async def decoder(self, prefix, plan, request, on_lost) -> AsyncIterator[Decoder]:
+        lost = asyncio.Event()
+
+        def note(*what) -> None:
+            lost.set()
+            on_lost(*what)
+
+        async with super().decoder(prefix, plan, request, note) as decoder:
+            verify, num_passes = decoder.session.verify, itertools.count()
+
+            async def patient(*arguments):
+                if next(num_passes) > 0:
+                    while not lost.is_set() and not all(link.is_open for link in decoder._links):
+                        await asyncio.sleep(0.001)
+                return await verify(*arguments)
+
+            decoder.session.verify = patient
+            yield decoder
 
 
 class Models:
@@ -137,7 +167,7 @@ class Fleet:
         name: str,
         weights: Weights = Weights(),
         *,
-        tier_class: Callable[..., ModelTier] = ModelTier,
+        tier_class: Callable[..., ModelTier] = PatientTier,
         **habits,
     ) -> Replica:
         """Start a verifier. It goes on asking drafters that do not pay, unless told otherwise."""

@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
+from tests.speculation.fleet import PatientTier
 from tiercel.speculation.decoder import Decoder
-from tiercel.speculation.model_tier import ModelTier
 from tiercel.speculation.session import Session, Verified
 
 Tamper = Callable[[Session], None]
 
 
-class TamperedTier(ModelTier):
+class TamperedTier(PatientTier):
     """A tier that changes every session it opens, and keeps its decoders for a test to look at."""
 
     def __init__(self, *wiring, tamper: Tamper | None = None) -> None:

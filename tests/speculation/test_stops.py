@@ -7,7 +7,7 @@ from tests.speculation.fleet import Fleet, Replica
 from tiercel.types import FinishReason
 
 BLOCK = 4
-LENGTH = 30
+LENGTH = 40
 
 
 class Pair:
@@ -73,7 +73,7 @@ async def test_a_stop_id_at_every_place_of_a_block(pair: Pair):
 async def test_a_stop_string_at_every_place_of_blocks(pair: Pair):
     """Strings of 12 characters reach over two blocks and more."""
     whole = await pair.unstopped()
-    for num_characters in (1, 2, 5, 12):
+    for num_characters in (1, 5, 12):
         for start in range(len(whole.text) - num_characters):
             string = whole.text[start : start + num_characters]
             got = await pair.stopped(stop_strings=[string, "never said"])

@@ -91,6 +91,7 @@ class Supervisor:
             for name in sorted(waiting):
                 if await self._is_up(self.children[name]):
                     waiting.discard(name)
+                _heed_cancellation()
             await asyncio.sleep(_POLL_S)
 
     async def _is_up(self, child: Child) -> bool:
@@ -99,3 +100,10 @@ class Supervisor:
     async def _stop(self) -> None:
         for child in reversed(self.children.values()):
             await child.stop(self._grace_s)
+
+
+def _heed_cancellation() -> None:
+    """Raise CancelledError if this task was cancelled: gRPC may have made an error of that."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

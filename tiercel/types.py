@@ -182,3 +182,4 @@ class ModelDescription:
     numerics_id: str  # hash of model, graph, engine version, instruction set, device
     bit_exact: bool  # logits do not depend on the width of a pass; probed at load
     num_parameters: int = 0
+    hidden_size: int = 0  # 0: the engine gives no hidden states

@@ -34,11 +34,16 @@ class Cache(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """One sequence's part of a forward pass: append `tokens`, return the last `num_logits` rows."""
+    """One sequence's part of a forward pass: append `tokens`, return the last `num_logits` rows.
+
+    A `hidden` of shape [num_logits, hidden_size] is filled with those rows' normed hidden states,
+    the head's input, by a model whose description gives a `hidden_size`.
+    """
 
     cache: Cache
     tokens: Sequence[int]
     num_logits: int
+    hidden: NDArray[np.float32] | None = None
 
 
 class LanguageModel(Protocol):

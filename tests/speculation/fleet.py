@@ -47,8 +47,8 @@ class BorrowedModel:
     def description(self) -> ModelDescription:
         return self._model.description
 
-    def open(self) -> Cache:
-        return self._model.open()
+    def open(self, prefix: Cache | None = None, length: int = 0) -> Cache:
+        return self._model.open(prefix, length)
 
     def extend(self, steps: list[Step]) -> list[Logits]:
         return self._model.extend(steps)

@@ -41,6 +41,12 @@ def _check_step(step: Step, vocab_size: int, max_length: int) -> None:
         raise InvalidRequest("tokens", total, f"the model holds at most {max_length} tokens")
 
 
+def check_prefix(held: int, length: int) -> None:
+    """Raise ValueError for a prefix that a cache of `held` tokens does not hold."""
+    if not 0 <= length <= held:
+        raise ValueError(f"a cache of {held} tokens has no prefix of {length}")
+
+
 def check_logits(logits: Logits) -> None:
     """Raise ModelFault if a row holds a NaN, or has no finite best; -inf elsewhere is allowed."""
     if len(logits) and not np.isfinite(logits.max(axis=1)).all():

@@ -54,8 +54,14 @@ class LanguageModel(Protocol):
         """What this model is."""
         ...
 
-    def open(self) -> Cache:
-        """Return a new, empty cache."""
+    def open(self, prefix: Cache | None = None, length: int = 0) -> Cache:
+        """Return a new cache that starts as a copy of the first `length` tokens of `prefix`.
+
+        Both caches go their own ways from then on, and the copy's bits are those of a cache that
+        was extended by these tokens. Without a prefix the cache is empty. Raises ValueError for a
+        `length` that `prefix` does not hold; only a model whose description says
+        `copies_prefixes` takes a prefix.
+        """
         ...
 
     def extend(self, steps: Sequence[Step]) -> list[Logits]:
@@ -63,7 +69,8 @@ class LanguageModel(Protocol):
 
         Row i of a step's result predicts the token after `tokens[-num_logits + i]`. Raises
         InvalidRequest for an id outside the vocabulary or a sequence over `max_length`, before
-        any cache of the call is touched.
+        any cache of the call is touched; after any other error the caches are to be truncated to
+        what they held.
         """
         ...
 

@@ -15,7 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from tiercel.engines.bit_exactness import is_bit_exact
-from tiercel.engines.checks import capped_length, check_logits, check_steps
+from tiercel.engines.checks import capped_length, check_logits, check_prefix, check_steps
 from tiercel.engines.graph import graph_positions
 from tiercel.engines.graph_store import BUILDER_VERSION, built_graph
 from tiercel.engines.language_model import Cache, Logits, Step
@@ -61,6 +61,7 @@ class OnnxModel:
             numerics_id=self._numerics_id(weights.digest, dtype),
             bit_exact=bit_exact,
             num_parameters=self._config.num_parameters,
+            copies_prefixes=True,
         )
 
     @property
@@ -68,9 +69,14 @@ class OnnxModel:
         """What this model is."""
         return self._description
 
-    def open(self) -> OnnxCache:
-        """Return a new, empty cache."""
-        return OnnxCache(self._session, self._config, most=self._max_length + 1)
+    def open(self, prefix: Cache | None = None, length: int = 0) -> OnnxCache:
+        """Return a new cache that starts as a copy of the first `length` tokens of `prefix`."""
+        cache = OnnxCache(self._session, self._config, most=self._max_length + 1)
+        if prefix is not None:
+            source = _own(prefix)
+            check_prefix(source.length, length)
+            cache.adopt(source, length)
+        return cache
 
     def extend(self, steps: Sequence[Step]) -> list[Logits]:
         """Append each step's tokens to its cache, one step after the other."""

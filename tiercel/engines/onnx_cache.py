@@ -53,6 +53,13 @@ class OnnxCache:
         """Count `count` entries, which a pass has just written, as held."""
         self._length += count
 
+    def adopt(self, other: "OnnxCache", length: int) -> None:
+        """Copy the first `length` tokens of another cache into this one, which is empty."""
+        if length > self._buffer.shape[-2]:
+            self._grow(length)
+        self._buffer[..., :length, :] = other._buffer[..., :length, :]
+        self._length = length
+
     def prepared(self, entries: int) -> onnxruntime.IOBinding:
         """Return the binding for a pass that writes up to `entries` entries behind the last."""
         needed = self._length + entries

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from tiercel.engines.checks import check_steps
+from tiercel.engines.checks import check_prefix, check_steps
 from tiercel.engines.language_model import Cache, Logits, Step
 from tiercel.engines.numerics import numerics_id
 from tiercel.errors import InvalidRequest
@@ -22,6 +22,7 @@ from tiercel.types import ModelDescription
 _MASK = (1 << 64) - 1
 _BEST = 30.0  # the best token's logit; all others have 0
 _MAX_LENGTH = 8192
+_MAX_BATCH_ROWS = 256
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -38,9 +39,9 @@ class SimulatedSettings:
 class SimulatedCache:
     """The hashes of every prefix of one sequence."""
 
-    def __init__(self, seed: int) -> None:
-        """Start with the empty prefix."""
-        self.hashes = [_mixed(seed)]
+    def __init__(self, hashes: list[int]) -> None:
+        """Start with the hashes of a prefix, the empty one's first."""
+        self.hashes = hashes
 
     @property
     def length(self) -> int:
@@ -74,6 +75,8 @@ class SimulatedModel:
             max_length=_MAX_LENGTH,
             numerics_id=numerics_id("simulated", *parts),
             bit_exact=True,
+            max_batch_rows=_MAX_BATCH_ROWS,
+            copies_prefixes=True,
         )
 
     @property
@@ -81,9 +84,13 @@ class SimulatedModel:
         """What this model is."""
         return self._description
 
-    def open(self) -> SimulatedCache:
-        """Return a new, empty cache."""
-        return SimulatedCache(self._settings.seed)
+    def open(self, prefix: Cache | None = None, length: int = 0) -> SimulatedCache:
+        """Return a new cache that starts as a copy of the first `length` tokens of `prefix`."""
+        if prefix is None:
+            return SimulatedCache([_mixed(self._settings.seed)])
+        source = _own(prefix)
+        check_prefix(source.length, length)
+        return SimulatedCache(source.hashes[: length + 1])
 
     def extend(self, steps: Sequence[Step]) -> list[Logits]:
         """Append each step's tokens to its cache, and take the time of one pass over all."""

@@ -1,5 +1,6 @@
 """A language model on PyTorch through the transformers library, on CPU or CUDA."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 import transformers
 
 from tiercel.engines.bit_exactness import is_bit_exact
-from tiercel.engines.checks import capped_length, check_logits, check_steps
+from tiercel.engines.checks import capped_length, check_logits, check_prefix, check_steps
 from tiercel.engines.language_model import Cache, Logits, Step
 from tiercel.engines.numerics import numerics_id
 from tiercel.errors import InvalidRequest, ModelUnavailable
@@ -77,6 +78,7 @@ class TorchModel:
             numerics_id=self._numerics_id(checkpoint.weights.digest, dtype),
             bit_exact=bit_exact,
             num_parameters=int(self._model.num_parameters()),
+            copies_prefixes=True,
         )
 
     @property
@@ -84,9 +86,16 @@ class TorchModel:
         """What this model is."""
         return self._description
 
-    def open(self) -> TorchCache:
-        """Return a new, empty cache."""
-        return TorchCache()
+    @torch.inference_mode()
+    def open(self, prefix: Cache | None = None, length: int = 0) -> TorchCache:
+        """Return a new cache that starts as a copy of the first `length` tokens of `prefix`."""
+        cache = TorchCache()
+        if prefix is not None:
+            source = _own(prefix)
+            check_prefix(source.length, length)
+            cache.past = copy.deepcopy(source.past)
+            cache.truncate(length)
+        return cache
 
     def extend(self, steps: Sequence[Step]) -> list[Logits]:
         """Append each step's tokens to its cache, one step after the other."""

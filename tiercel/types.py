@@ -183,5 +183,6 @@ class ModelDescription:
     bit_exact: bool  # logits do not depend on the width of a pass; probed at load
     num_parameters: int = 0
     hidden_size: int = 0  # 0: the engine gives no hidden states
+    weights_digest: str = ""  # hex sha256 of the model's files; empty: not known
     max_batch_rows: int = 0  # tokens that steps of several caches share a pass up to; 0: none do
     copies_prefixes: bool = False  # a cache can be opened as a copy of another's beginning

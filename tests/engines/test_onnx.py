@@ -131,7 +131,7 @@ def test_nan_is_a_fault_that_leaves_the_cache_as_it_was(
 
     def poisoned(self: OnnxModel, cache, tokens, wanted, out) -> None:  # type: ignore[no-untyped-def]
         real(self, cache, tokens, wanted, out)
-        out[-1, 3] = np.nan
+        out.logits[-1, 3] = np.nan
 
     monkeypatch.setattr(OnnxModel, "_pass", poisoned)
     with pytest.raises(ModelFault):

@@ -14,8 +14,8 @@ class DecoderGraph:
     Inputs: `input_ids` int64 [S]; `padding` float32 [P, qkv] with P of 0 or 1, rows added to
     the attention alone; `seqlens_k` int32 [1] and `total_sequence_length` int32, which count them;
     `logit_positions` int64 [R]; `past.<layer>.key` and `.value` float32 [1, heads, capacity,
-    head_dim]. Outputs: `logits` float32 [R, vocab]; `present.<layer>.key` and `.value`, to be
-    bound to the buffers of the past.
+    head_dim]. Outputs: `logits` float32 [R, vocab]; `logit_rows` float32 [R, hidden], the head's
+    input; `present.<layer>.key` and `.value`, to be bound to the buffers of the past.
     """
 
     def __init__(self, graph: GraphFile, weights: Weights, layers: Layers) -> None:
@@ -36,6 +36,7 @@ class DecoderGraph:
         head = "token_embd.weight" if self._config.tied_embeddings else "output.weight"
         self._layers.linear(rows, [head], "logits")
         self._graph.output("logits", TensorProto.FLOAT, ["rows", self._config.vocab_size])
+        self._graph.output("logit_rows", TensorProto.FLOAT, ["rows", self._config.hidden_size])
 
     def _declare_inputs(self) -> None:
         graph, config = self._graph, self._config

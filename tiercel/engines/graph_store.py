@@ -10,7 +10,7 @@ from tiercel.models.storage import cache_folder, stored
 from tiercel.models.weights import Weights
 
 # To be raised whenever the graph built from the same weights changes.
-BUILDER_VERSION = 3
+BUILDER_VERSION = 4
 
 _BITS = {"int8": 8, "int4": 4}
 DTYPES = ("fp32", *_BITS)

@@ -8,6 +8,7 @@ nothing measurable, for every other operator sees one row.
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,17 @@ from tiercel.types import ModelDescription
 # Rows of one pass: bounds the memory of a long prompt's activations. The attention works through
 # wider passes in blocks of 64 rows and more, and one row left over runs as if it were alone.
 _CHUNK = 64
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What passes write: logits [rows, vocab_size] and the head's input [rows, hidden_size]."""
+
+    logits: Logits
+    hidden: NDArray[np.float32]
+
+    def part(self, start: int, count: int) -> "_Rows":
+        return _Rows(self.logits[start : start + count], self.hidden[start : start + count])
 
 
 class OnnxModel:
@@ -61,6 +73,8 @@ class OnnxModel:
             numerics_id=self._numerics_id(weights.digest, dtype),
             bit_exact=bit_exact,
             num_parameters=self._config.num_parameters,
+            hidden_size=self._config.hidden_size,
+            weights_digest=weights.digest,
             copies_prefixes=True,
         )
 
@@ -102,24 +116,29 @@ class OnnxModel:
         cache = _own(step.cache)
         before = cache.length
         tokens = np.asarray(step.tokens, np.int64)
-        logits = np.empty((step.num_logits, self._config.vocab_size), np.float32)
+        out = _Rows(
+            np.empty((step.num_logits, self._config.vocab_size), np.float32),
+            np.empty((step.num_logits, self._config.hidden_size), np.float32),
+        )
         first_row = len(tokens) - step.num_logits
         for start in range(0, len(tokens), _CHUNK):
             chunk = tokens[start : start + _CHUNK]
             wanted = np.arange(max(first_row - start, 0), len(chunk))
             row = start + len(chunk) - len(wanted) - first_row
-            self._pass(cache, chunk, wanted, logits[row : row + len(wanted)])
+            self._pass(cache, chunk, wanted, out.part(row, len(wanted)))
         try:
-            check_logits(logits)
+            check_logits(out.logits)
         except Exception:
             cache.truncate(before)
             raise
-        return logits
+        if step.hidden is not None:
+            step.hidden[:] = out.hidden
+        return out.logits
 
     def _pass(
-        self, cache: OnnxCache, tokens: NDArray[np.int64], wanted: NDArray[np.int64], out: Logits
+        self, cache: OnnxCache, tokens: NDArray[np.int64], wanted: NDArray[np.int64], out: "_Rows"
     ) -> None:
-        """Run one pass over `tokens` and write the logits of the `wanted` rows into `out`."""
+        """Run one pass over `tokens` and write what comes of the `wanted` rows into `out`."""
         count = len(tokens)
         lone = count == 1
         if lone and self._pads_whole_row:
@@ -133,7 +152,8 @@ class OnnxModel:
         binding.bind_cpu_input("seqlens_k", np.array([total - 1], np.int32))
         binding.bind_cpu_input("total_sequence_length", np.array(total, np.int32))
         binding.bind_cpu_input("logit_positions", wanted)
-        binding.bind_output("logits", "cpu", 0, np.float32, out.shape, out.ctypes.data)
+        for name, rows in (("logits", out.logits), ("logit_rows", out.hidden)):
+            binding.bind_output(name, "cpu", 0, np.float32, rows.shape, rows.ctypes.data)
         self._session.run_with_iobinding(binding)
         cache.advance(count)
 

@@ -78,6 +78,7 @@ class TorchModel:
             numerics_id=self._numerics_id(checkpoint.weights.digest, dtype),
             bit_exact=bit_exact,
             num_parameters=int(self._model.num_parameters()),
+            weights_digest=checkpoint.weights.digest,
             copies_prefixes=True,
         )
 

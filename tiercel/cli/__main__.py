@@ -5,6 +5,7 @@ import typer
 from tiercel.cli.bench.command import bench
 from tiercel.cli.chat import chat
 from tiercel.cli.demo import demo
+from tiercel.cli.distill import app as distill
 from tiercel.cli.generate import generate
 from tiercel.cli.inspection import route, tiers
 from tiercel.cli.rate import rate
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 for command in (up, generate, chat, route, tiers, rate, bench, train, demo):
     app.command()(command)
+app.add_typer(distill, name="distill")
 
 
 def main() -> None:

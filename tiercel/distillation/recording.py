@@ -1,14 +1,24 @@
 """Records what a target answers to real prompts, many sequences in every pass.
 
 The sequences are slots: one that ends makes room for the next prompt, so that a pass is always
-full.
+full. A target that gives hidden states is not asked again for what it knew: the lessons are kept
+beside the shards.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+import numpy as np
+
 from tiercel.decoding import Vocabulary, choose, prefix_hash
+from tiercel.distillation.lesson_files import (
+    Thoughts,
+    joined,
+    lessons_file,
+    thoughts,
+    write_lessons,
+)
 from tiercel.distillation.prompts import Prompt
 from tiercel.distillation.shards import Answer, Recording, RecordingManifest
 from tiercel.engines.language_model import Cache, LanguageModel, Logits, Step
@@ -39,14 +49,18 @@ class _Slot:
     prompt_ids: list[int]
     answer_ids: list[int] = field(default_factory=list)
     offset: int = 0  # in bytes of the answer
+    thoughts: list[Thoughts] = field(default_factory=list)  # before each token of the answer
 
-    def step(self) -> Step:
+    def step(self, hidden_size: int) -> Step:
         """Return what the next pass does for this sequence."""
-        if self.answer_ids:
-            return Step(self.cache, self.answer_ids[-1:], 1)
-        fed = self.cache.length
-        tokens = self.prompt_ids[fed : fed + _PREFILL_CHUNK]
-        return Step(self.cache, tokens, int(fed + len(tokens) == len(self.prompt_ids)))
+        tokens, num_logits = self.answer_ids[-1:], 1
+        if not tokens:
+            fed = self.cache.length
+            tokens = self.prompt_ids[fed : fed + _PREFILL_CHUNK]
+            num_logits = int(fed + len(tokens) == len(self.prompt_ids))
+        if not hidden_size:
+            return Step(self.cache, tokens, num_logits)
+        return Step(self.cache, tokens, num_logits, np.empty((num_logits, hidden_size), np.float32))
 
 
 class Recorder:
@@ -65,6 +79,7 @@ class Recorder:
         ids = range(model.description.vocab_size)
         self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in ids])
         self._done: list[Answer] = []
+        self._known: list[Thoughts] = []
 
     def record(
         self, prompts: Sequence[Prompt], recorded: Sequence[Answer], *, num_tokens: int, batch: int
@@ -121,13 +136,16 @@ class Recorder:
 
     def _pass(self, slots: list[_Slot]) -> list[_Slot]:
         """Decode a token of every sequence that has its prompt behind it; return the ended ones."""
-        steps = [slot.step() for slot in slots]
+        steps = [slot.step(self._model.description.hidden_size) for slot in slots]
         rows = self._model.extend(steps)
-        return [slot for slot, logits in zip(slots, rows, strict=True) if self._ends(slot, logits)]
+        told = zip(slots, steps, rows, strict=True)
+        return [
+            slot for slot, step, logits in told if len(logits) and self._ends(slot, step, logits)
+        ]
 
-    def _ends(self, slot: _Slot, logits: Logits) -> bool:
-        if not len(logits):
-            return False
+    def _ends(self, slot: _Slot, step: Step, logits: Logits) -> bool:
+        if step.hidden is not None:
+            slot.thoughts.append(thoughts(step.hidden, logits))
         token_id = choose(logits[0], slot.job.params, self._vocabulary, slot.offset)
         slot.answer_ids.append(token_id)
         slot.offset = self._vocabulary.advance(slot.offset, (token_id,))
@@ -149,6 +167,7 @@ class Recorder:
                 token_ids=tuple(slot.answer_ids),
             )
         )
+        self._known += slot.thoughts
         if len(self._done) >= _SHARD_ANSWERS:
             self._flush()
         self._progress(len(slot.answer_ids))
@@ -156,8 +175,12 @@ class Recorder:
 
     def _flush(self) -> None:
         if self._done:
-            self._recording.add(self._done)
-            self._done = []
+            shard = self._recording.add(self._done)
+            if self._known:
+                numerics_id = self._manifest.numerics_id
+                path = lessons_file(self._recording.folder, numerics_id, shard)
+                write_lessons(path, joined(self._known))
+            self._done, self._known = [], []
 
 
 def manifest_of(

@@ -63,16 +63,16 @@ class Recording:
         Raises InvalidRequest that names what differs if the folder holds a recording of another
         kind.
         """
-        self._folder, self.manifest = folder, manifest
+        self.folder, self.manifest = folder, manifest
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / MANIFEST_FILE).exists():
             _check_same(read_manifest(folder), manifest, folder)
         else:
-            _write(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2).encode() + b"\n")
+            write_whole(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2).encode() + b"\n")
         self._num_shards = len(_shards(folder))
 
-    def add(self, answers: list[Answer]) -> None:
-        """Write a shard."""
+    def add(self, answers: list[Answer]) -> str:
+        """Write a shard; return its file's name."""
         names = sorted(self.manifest.data)
         narrow = self.manifest.vocab_size <= 1 << 16
         columns: dict[str, NDArray[np.generic]] = {
@@ -88,8 +88,10 @@ class Recording:
                 [id for one in answers for id in one.token_ids], np.uint16 if narrow else np.uint32
             ),
         }
-        _write(self._folder / _SHARD.format(self._num_shards), save(columns))
+        name = _SHARD.format(self._num_shards)
+        write_whole(self.folder / name, save(columns))
         self._num_shards += 1
+        return name
 
 
 def read_manifest(folder: Path) -> RecordingManifest:
@@ -104,9 +106,14 @@ def read_manifest(folder: Path) -> RecordingManifest:
 
 def read_answers(folder: Path) -> list[Answer]:
     """Return the answers of a recording in the order of their jobs; raises InvalidRequest."""
-    names = sorted(read_manifest(folder).data)
-    answers = [answer for path in _shards(folder) for answer in _read_shard(path, names)]
+    answers = [answer for part in read_shards(folder).values() for answer in part]
     return sorted(answers, key=lambda answer: answer.job)
+
+
+def read_shards(folder: Path) -> dict[str, list[Answer]]:
+    """Return the answers of each shard by the shard's file name; raises InvalidRequest."""
+    names = sorted(read_manifest(folder).data)
+    return {path.name: _read_shard(path, names) for path in _shards(folder)}
 
 
 def _read_shard(path: Path, names: list[str]) -> list[Answer]:
@@ -145,7 +152,8 @@ def _check_same(old: RecordingManifest, new: RecordingManifest, folder: Path) ->
             )
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_bytes(content)
     unfinished.replace(path)

@@ -1,6 +1,5 @@
 """The start of every service's process: settings, logs, metrics, serve; one line if it cannot."""
 
-import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -22,7 +21,7 @@ def launch(
     telemetry.configure(level=settings.log_level, json=settings.log_json)
     try:
         telemetry.serve_metrics(settings.metrics_address)
-        asyncio.run(
+        rpc.run(
             rpc.serve(
                 opening(settings),
                 settings.address,

@@ -47,9 +47,11 @@ class Generation:
 
     async def work(self) -> None:
         """Answer; the last message says why it ended and what it used."""
-        reason = self._answer.reason
-        while reason is None:
-            reason = await self._step()
+        try:
+            async with asyncio.timeout_at(self._opening.request.deadline):
+                reason = await self._decode()
+        except TimeoutError:
+            reason = FinishReason.DEADLINE
         if (tail := self._answer.tail()) is not None:
             self._send(tail)
         # Text that the end released may hold a stop string.
@@ -57,22 +59,19 @@ class Generation:
         end = self._report.finished(reason, self._answer, self._decoder)
         self._outbox.put(pb.VerifierGenerateResponse(finished=end_to_pb(end)))
 
-    async def _step(self) -> FinishReason | None:
-        """Commit some tokens; return why the answer is over, if it is."""
-        if self._cancelled.is_set():
-            return FinishReason.CANCELLED
-        if self._decoder.session.room <= 0:
-            return FinishReason.LENGTH
-        try:
-            async with asyncio.timeout_at(self._opening.request.deadline):
-                progress = await self._decoder.step(
-                    self._answer.num_left, self._opening.num_top_logprobs
-                )
-        except TimeoutError:
-            return FinishReason.DEADLINE
-        if progress is not None:
-            self._report.committed()
-            self._send(self._answer.take(progress))
+    async def _decode(self) -> FinishReason:
+        """Commit tokens until there is a reason to end; return it."""
+        while self._answer.reason is None:
+            if self._cancelled.is_set():
+                return FinishReason.CANCELLED
+            if self._decoder.session.room <= 0:
+                return FinishReason.LENGTH
+            progress = await self._decoder.step(
+                self._answer.num_left, self._opening.num_top_logprobs
+            )
+            if progress is not None:
+                self._report.committed()
+                self._send(self._answer.take(progress))
         return self._answer.reason
 
     def _replan(self, message: pb.VerifierGenerateRequest) -> None:

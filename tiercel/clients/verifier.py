@@ -14,7 +14,7 @@ from tiercel.v1 import decoding_pb2
 from tiercel.v1 import verifier_pb2 as pb
 from tiercel.v1.verifier_pb2_grpc import VerifierStub
 from tiercel.wire.plans import plan_to_pb
-from tiercel.wire.sessions import event_from_pb, open_to_pb
+from tiercel.wire.sessions import event_from_pb, join_committed, open_to_pb
 
 # How long a tier gets to take the end of a session before the call is cut off.
 _PARTING_S = 1.0
@@ -72,7 +72,9 @@ async def open_session(
     outbox: Outbox[pb.VerifierGenerateRequest] = Outbox(_heartbeat, interval_s=heartbeat_s)
     outbox.put(pb.VerifierGenerateRequest(open=open_to_pb(ask, plan, committed)))
     call = VerifierStub(channel).Generate(outbox.__aiter__(), timeout=timeout_s)
-    inbox: Inbox[pb.VerifierGenerateResponse] = Inbox(call.__aiter__(), interval_s=heartbeat_s)
+    inbox: Inbox[pb.VerifierGenerateResponse] = Inbox(
+        call.__aiter__(), interval_s=heartbeat_s, join=join_committed
+    )
     session = GenerateSession(inbox, outbox)
     try:
         yield session

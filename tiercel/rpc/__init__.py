@@ -1,6 +1,7 @@
 """gRPC as Tiercel uses it: one server shell, one error table, channels, streams with heartbeats."""
 
 from tiercel.rpc.channels import Channels, channel
+from tiercel.rpc.loop import run
 from tiercel.rpc.server import Service, serve, server
 from tiercel.rpc.status import error_from_rpc, translated
 from tiercel.rpc.streams import Inbox, Outbox, PeerSilent, exchange
@@ -14,6 +15,7 @@ __all__ = [
     "channel",
     "error_from_rpc",
     "exchange",
+    "run",
     "serve",
     "server",
     "translated",

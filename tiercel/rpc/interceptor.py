@@ -9,6 +9,7 @@ import grpc
 import structlog
 
 from tiercel import errors
+from tiercel.rpc.patience import Patience
 from tiercel.rpc.status import status_from_error
 
 log = structlog.get_logger(__name__)
@@ -111,15 +112,18 @@ def _stream(behavior: Any, method: str) -> Any:
     # A coroutine and not a generator: gRPC would leave a cancelled generator suspended, and its
     # `finally` to the garbage collector; `aclosing` runs it at once.
     async def handle(request: Any, context: Any) -> None:
+        patience = Patience(_UNREAD_S)
         try:
             async with aclosing(behavior(request, context)) as responses:
                 async for response in responses:
-                    await _write(context, response)
+                    await _write(context, response, patience)
         except _Unread:
             # No status can follow a message that is stuck: gRPC ends the call as cancelled.
             log.warning("a peer reads no answers", method=method)
         except Exception as error:
             await _end(context, error, method)
+        finally:
+            patience.close()
 
     return handle
 
@@ -128,9 +132,9 @@ class _Unread(Exception):
     """The peer took no message for too long."""
 
 
-async def _write(context: Any, response: Any) -> None:
+async def _write(context: Any, response: Any, patience: Patience) -> None:
     try:
-        async with asyncio.timeout(_UNREAD_S):
+        with patience:
             await context.write(response)
     except TimeoutError:
         raise _Unread from None

@@ -1,21 +1,55 @@
 """The two ends of a long stream: what comes in may be awaited, what goes out never falls silent."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
 
 from tiercel.errors import InvalidRequest, Unavailable
+from tiercel.rpc.patience import Patience
 
 T = TypeVar("T")
+# Adds the second message to the first and returns True, if the two can be one.
+Join = Callable[[T, T], bool]
 
 # Heartbeats missed before a silent peer counts as gone.
 MISSED_BEATS = 3
+# Messages that wait for a slow reader; the stream's flow control holds back the others.
+_MAX_UNREAD = 64
 
 
 class PeerSilent(Unavailable):
     """Nothing, not even a heartbeat, came from the peer for too long."""
+
+
+class _Mailbox(Generic[T]):
+    """A queue with one reader."""
+
+    def __init__(self, join: Join[T] | None = None) -> None:
+        self._items: deque[T] = deque()
+        self._join = join
+        self._reader: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> None:
+        """Add an item, or join it to the last one that waits."""
+        if self._join is not None and self._items and self._join(self._items[-1], item):
+            return
+        self._items.append(item)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def get(self, patience: Patience) -> T:
+        """Return the first item; raises TimeoutError when it takes too long to come."""
+        while not self._items:
+            self._reader = asyncio.get_running_loop().create_future()
+            with patience:
+                await self._reader
+        return self._items.popleft()
 
 
 class Inbox(Generic[T]):
@@ -24,9 +58,14 @@ class Inbox(Generic[T]):
     (A timeout around a read of gRPC's own would cancel the call.)
     """
 
-    def __init__(self, messages: AsyncIterator[T], *, interval_s: float) -> None:
+    def __init__(
+        self, messages: AsyncIterator[T], *, interval_s: float, join: Join[T] | None = None
+    ) -> None:
+        """`join(first, second)` may add the second of two messages that wait to the first."""
         self._silence_s = MISSED_BEATS * interval_s
-        self._queue: asyncio.Queue[T | Exception | None] = asyncio.Queue(maxsize=64)
+        self._patience = Patience(self._silence_s)
+        self._mailbox: _Mailbox[T | Exception | None] = _Mailbox(_of_messages(join))
+        self._taken = asyncio.Event()
         self._pump = asyncio.create_task(self._fill(messages))
 
     async def get(self) -> T | None:
@@ -35,10 +74,10 @@ class Inbox(Generic[T]):
         Raises what the stream raised, and PeerSilent when heartbeats stay out.
         """
         try:
-            async with asyncio.timeout(self._silence_s):
-                message = await self._queue.get()
+            message = await self._mailbox.get(self._patience)
         except TimeoutError:
             raise PeerSilent(f"no heartbeat for {self._silence_s:g} s") from None
+        self._taken.set()
         if isinstance(message, Exception):
             raise message
         return message
@@ -52,51 +91,75 @@ class Inbox(Generic[T]):
     def close(self) -> None:
         """Stop pumping."""
         self._pump.cancel()
+        self._patience.close()
 
     async def _fill(self, messages: AsyncIterator[T]) -> None:
         end: Exception | None = None
         try:
             async for message in messages:
-                await self._queue.put(message)
+                self._mailbox.put(message)
+                while len(self._mailbox) >= _MAX_UNREAD:
+                    self._taken.clear()
+                    await self._taken.wait()
         except DecodeError:
             end = InvalidRequest("message", "bytes", "is no message of this stream")
         except Exception as error:  # handed to the reader, who knows what it means
             end = error
-        await self._queue.put(end)
+        self._mailbox.put(end)
 
 
 class Outbox(Generic[T]):
     """Messages to send, as an async iterator for gRPC; a heartbeat goes out when it is idle."""
 
-    def __init__(self, heartbeat: Callable[[int], T], *, interval_s: float) -> None:
+    def __init__(
+        self, heartbeat: Callable[[int], T], *, interval_s: float, join: Join[T] | None = None
+    ) -> None:
+        """`join(first, second)` may add the second of two messages that wait to the first."""
         self._heartbeat = heartbeat
         self._interval_s = interval_s
-        self._queue: asyncio.Queue[T | None] = asyncio.Queue()
+        self._mailbox: _Mailbox[T | None] = _Mailbox(_of_messages(join))
         self.closed = False
 
     def put(self, message: T) -> None:
         """Send a message after those already put."""
-        self._queue.put_nowait(message)
+        self._mailbox.put(message)
 
     def close(self) -> None:
         """End the stream after the messages already put."""
         self.closed = True
-        self._queue.put_nowait(None)
+        self._mailbox.put(None)
 
     async def __aiter__(self) -> AsyncIterator[T]:
         """Yield the messages, and heartbeats between them, until closed."""
-        beats = 0
-        while True:
-            try:
-                async with asyncio.timeout(self._interval_s):
-                    message = await self._queue.get()
-            except TimeoutError:
-                beats += 1
-                yield self._heartbeat(beats)
-                continue
-            if message is None:
-                return
-            yield message
+        beats, patience = 0, Patience(self._interval_s)
+        try:
+            while True:
+                try:
+                    message = await self._mailbox.get(patience)
+                except TimeoutError:
+                    beats += 1
+                    yield self._heartbeat(beats)
+                    continue
+                if message is None:
+                    return
+                yield message
+        finally:
+            patience.close()
+
+
+def _of_messages(join: Join[T] | None) -> Join[Any] | None:
+    """Return a `join` for queues that hold the end of a stream as well."""
+    if join is None:
+        return None
+
+    def joined(first: T | Exception | None, second: T | Exception | None) -> bool:
+        if first is None or second is None:
+            return False
+        if isinstance(first, Exception) or isinstance(second, Exception):
+            return False
+        return join(first, second)
+
+    return joined
 
 
 async def exchange(outbox: Outbox[T], *work: Coroutine[Any, Any, None]) -> AsyncGenerator[T, None]:

@@ -14,6 +14,7 @@ RUN python -m venv /opt/tiercel
 ENV PATH=/opt/tiercel/bin:$PATH
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY native native
 COPY tiercel tiercel
 COPY services services
 RUN pip install -c constraints.txt ".${EXTRAS:+[$EXTRAS]}"

@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+KERNELS := $(wildcard native/*)
 AGAINST ?= .git\#branch=main
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test lint format proto proto-breaking chart lock clean
+.PHONY: help setup setup-dev demo test kernels lint format proto proto-breaking chart lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,12 +20,12 @@ $(BIN)/python:
 		{ echo 'setup: $(PYTHON) is not Python 3.11 or newer; name one: make PYTHON=...'; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.setup: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.setup: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	@echo "setup: installing tiercel into $(VENV)"
 	@$(PIP) install -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.setup-dev: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.setup-dev: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	@echo "setup: installing tiercel with torch, train and dev into $(VENV)"
 	@$(PIP) install -c constraints.txt -e '.[torch,train,dev]'
 	@touch $@ $(VENV)/.setup
@@ -34,6 +35,9 @@ demo: setup ## Start a three-level chain of real services, answer prompts, stop
 
 test: setup-dev ## Run every test
 	@$(BIN)/python -m pytest
+
+kernels: setup-dev ## Compile native/ anew
+	@$(BIN)/python native/build_hook.py
 
 lint: setup-dev chart ## Check style, types, protos, stubs and the chart
 	@$(BIN)/ruff check .

@@ -156,6 +156,7 @@ class TierStats:
     prefill_s: float = 0.0
     compute_s: float = 0.0  # prefill excluded
     num_committed_tokens: int = 0  # tokens of the answer that this tier proposed first
+    num_cached_prompt_tokens: int = 0  # known from another session, so not fed
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class ModelDescription:
     """What a loaded model is. Two models of equal `numerics_id` give the same bits."""
 
     name: str
-    engine: str  # onnx, torch, simulated
+    engine: str  # native, onnx, torch, simulated
     dtype: str  # fp32, int4, bf16, ...
     vocab_size: int
     max_length: int  # tokens, prompt included

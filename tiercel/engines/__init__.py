@@ -19,6 +19,8 @@ class _Options:
     device: str
     threads: int
     max_length: int | None
+    cache_tokens: int | None
+    tensor_parallel: int
 
 
 def _load_onnx(model: str, options: _Options) -> Loaded:
@@ -38,23 +40,42 @@ def _load_onnx(model: str, options: _Options) -> Loaded:
     return loaded, tokenizer
 
 
+def _load_native(model: str, options: _Options) -> Loaded:
+    from tiercel.engines.native import NativeModel
+
+    if options.device not in ("auto", "cpu"):
+        raise InvalidRequest("device", options.device, "the native engine runs on the cpu")
+    checkpoint = resolve(model)
+    tokenizer = checkpoint.read_tokenizer()
+    loaded = NativeModel(
+        checkpoint.name,
+        checkpoint.weights,
+        dtype=options.dtype or "int4",
+        threads=options.threads,
+        max_length=options.max_length,
+    )
+    return loaded, tokenizer
+
+
 def _load_torch(model: str, options: _Options) -> Loaded:
     try:
-        from tiercel.engines.torch import TorchModel
+        from tiercel.engines.torch import TorchSettings, load_model
+        from tiercel.engines.torch_followers import end_process
+        from tiercel.engines.torch_rank import RankSettings
     except ModuleNotFoundError as error:
         raise ModelUnavailable(
             f"the torch engine needs {error.name}: install tiercel[torch]"
         ) from error
     checkpoint = resolve(model)
     tokenizer = checkpoint.read_tokenizer()
-    loaded = TorchModel(
-        checkpoint,
-        dtype=options.dtype or "fp32",
+    rank = RankSettings(
+        dtype=options.dtype or "",
         device=options.device,
         threads=options.threads,
-        max_length=options.max_length,
+        num_ranks=options.tensor_parallel,
     )
-    return loaded, tokenizer
+    settings = TorchSettings(rank, max_length=options.max_length, cache_tokens=options.cache_tokens)
+    return load_model(checkpoint, settings, on_lost=end_process), tokenizer
 
 
 def _load_simulated(model: str, options: _Options) -> Loaded:
@@ -66,6 +87,7 @@ def _load_simulated(model: str, options: _Options) -> Loaded:
 
 
 _ENGINES: dict[str, Callable[[str, _Options], Loaded]] = {
+    "native": _load_native,
     "onnx": _load_onnx,
     "torch": _load_torch,
     "simulated": _load_simulated,
@@ -80,13 +102,21 @@ def load(
     device: str = "auto",
     threads: int = 0,
     max_length: int | None = None,
+    cache_tokens: int | None = None,
+    tensor_parallel: int = 1,
 ) -> Loaded:
     """Load `model` on `engine` and return it with its tokenizer.
 
-    No `dtype` is the engine's own choice (onnx: int8, torch: fp32), 0 threads one for each core,
-    no `max_length` what the model can hold, up to 4096. Raises InvalidRequest for a setting that
+    No `dtype` is the engine's own choice (onnx: int8, torch: bf16 on CUDA, else fp32), 0 threads
+    one for each core, no `max_length` what the model can hold, up to 4096. torch alone takes
+    `cache_tokens`, what the caches of all sequences hold together, and `tensor_parallel`, over how
+    many devices the model is split. Raises InvalidRequest for a setting that
     cannot be honoured and ModelUnavailable for a model that cannot be loaded.
     """
     if engine not in _ENGINES:
         raise InvalidRequest("engine", engine, f"must be one of {', '.join(_ENGINES)}")
-    return _ENGINES[engine](model, _Options(dtype, device, threads, max_length))
+    if engine != "torch" and (cache_tokens is not None or tensor_parallel != 1):
+        field = "cache_tokens" if cache_tokens is not None else "tensor_parallel"
+        raise InvalidRequest(field, cache_tokens or tensor_parallel, "only the torch engine has it")
+    options = _Options(dtype, device, threads, max_length, cache_tokens, tensor_parallel)
+    return _ENGINES[engine](model, options)

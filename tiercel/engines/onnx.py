@@ -6,7 +6,6 @@ whose cache entry lies behind the last token and is overwritten by the next pass
 nothing measurable, for every other operator sees one row.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from tiercel.engines.bit_exactness import is_bit_exact
 from tiercel.engines.checks import capped_length, check_logits, check_prefix, check_steps
+from tiercel.engines.cores import available_cores
 from tiercel.engines.graph import graph_positions
 from tiercel.engines.graph_store import BUILDER_VERSION, built_graph
 from tiercel.engines.language_model import Cache, Logits, Step
@@ -174,17 +174,11 @@ def _own(cache: Cache) -> OnnxCache:
     return cache
 
 
-def _available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _open_session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     # The runtime's own choice would pin its threads to cores, the same ones in every process.
-    options.intra_op_num_threads = threads or _available_cores()
+    options.intra_op_num_threads = threads or available_cores()
     options.inter_op_num_threads = 1
     # A spinning thread would take a core from the other tiers of this machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

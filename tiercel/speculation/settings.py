@@ -10,7 +10,7 @@ class TierSettings(config.Settings):
     """What any tier can be told: its model, and how it treats sessions and drafters."""
 
     tier: str = Field(min_length=1, description="name of the tier")
-    engine: str = Field(default="onnx", description="onnx, torch or simulated; drafters: suffix")
+    engine: str = Field(default="onnx", description="native, onnx, torch or simulated; drafters: suffix")
     model: str = Field(
         default="smollm2-135m", description="name, Hugging Face id, folder or .gguf file"
     )
@@ -19,6 +19,11 @@ class TierSettings(config.Settings):
     threads: int = Field(default=0, ge=0, description="threads of a pass; 0: one for each core")
     max_length: int = Field(
         default=0, ge=0, description="longest sequence in tokens; 0: the model's, up to 4096"
+    )
+    prefix_cache_tokens: int = Field(
+        default=4096,
+        ge=0,
+        description="tokens of ended sessions kept for prompts that begin alike; 0: none",
     )
     max_sessions: int = Field(default=16, ge=1, description="sessions open at once")
     max_request_s: float = Field(
@@ -47,6 +52,7 @@ class TierSettings(config.Settings):
             device=self.device,
             threads=self.threads,
             max_length=self.max_length,
+            prefix_cache_tokens=self.prefix_cache_tokens,
         )
 
     def habits(self) -> Habits:

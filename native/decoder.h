@@ -1,0 +1,47 @@
+/* A decoder of the llama family over quantized weights, for rows of any number of sequences. */
+#ifndef TIERCEL_DECODER_H
+#define TIERCEL_DECODER_H
+
+#include "attention.h"
+#include "linear.h"
+
+/* Rows of one pass at most. */
+#define MAX_ROWS 64
+
+/* Matrices that read the same rows may be of several formats: up to three parts. */
+typedef struct {
+    matrix qkv[3], gate_up[2], attention_out, down;
+    int32_t num_qkv, num_gate_up;
+    const float *qkv_bias; /* or NULL */
+    const float *attention_norm, *feed_forward_norm;
+} layer;
+
+typedef struct {
+    int32_t num_layers, hidden_size, intermediate_size, num_heads, num_kv_heads, head_dim;
+    int32_t max_length;
+    float norm_epsilon;
+    const layer *layers;
+    matrix embedding, head;
+    const float *output_norm;
+    const float *cosines, *sines; /* [max_length, head_dim / 2] */
+} model;
+
+typedef struct decoder decoder;
+
+/* The model's memory stays the caller's, and must outlive the decoder. NULL if memory is short. */
+EXPORT decoder *decoder_open(const model *shape, int num_threads);
+EXPORT void decoder_close(decoder *self);
+
+/* Row r feeds tokens[r] at positions[r] of caches[sequences[r]]; rows of one sequence come in
+ * order. logits [num_wanted, head.outputs] and, if not NULL, hidden [num_wanted, hidden_size]
+ * are those of the rows `wanted`. At most MAX_ROWS rows. */
+typedef struct {
+    int32_t num_rows, num_wanted;
+    const cache *caches;
+    const int32_t *sequences, *tokens, *positions, *wanted;
+    float *logits, *hidden;
+} pass;
+
+EXPORT void decoder_run(decoder *self, const pass *rows);
+
+#endif

@@ -1,0 +1,181 @@
+/* The products are exact integers within a block (as llama.cpp's and MatMulNBits' are); blocks add
+ * up in float, in the order of the inputs. */
+#include "linear.h"
+
+#include "vectors.h"
+
+#if defined(__AVX512VNNI__)
+#include <immintrin.h>
+#endif
+
+#define MAX_TILE 8       /* rows whose sums fit in the registers */
+#define PANELS_PER_ITEM 4
+
+void quantize_row(quantized_rows *into, int row, const float *values) {
+    const int num_blocks = into->inputs / into->block;
+    for (int b = 0; b < num_blocks; b++) {
+        const float *from = values + b * into->block;
+        floats most = {0}, faults = {0}; /* 0 times what is no number is no number */
+        for (int i = 0; i < into->block; i += LANES) {
+            most = larger(most, magnitude(load(from + i)));
+            faults += load(from + i) * 0.0f;
+        }
+        const float scale = largest_of(most) / 127.0f + sum_of(faults);
+        const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+        int8_t *codes = into->codes + (size_t)row * into->inputs + b * into->block;
+        ints sum = {0};
+        for (int i = 0; i < into->block; i += LANES) {
+            ints code = __builtin_convertvector(rounded(load(from + i) * inverse), ints);
+            sum += code;
+            for (int lane = 0; lane < LANES; lane++) codes[i + lane] = (int8_t)code[lane];
+        }
+        int32_t total = 0;
+        for (int lane = 0; lane < LANES; lane++) total += sum[lane];
+        into->scales[(size_t)row * num_blocks + b] = scale;
+        into->sums[(size_t)row * num_blocks + b] = total;
+    }
+}
+
+/* sums[o] += dot product of the four codes of output o with four codes of a row. */
+INLINE ints add_dots(ints sums, const uint8_t weights[4 * LANES], const int8_t *row) {
+#if defined(__AVX512VNNI__)
+    int32_t four;
+    memcpy(&four, row, sizeof four);
+    return (ints)_mm512_dpbusd_epi32((__m512i)sums, _mm512_loadu_si512(weights),
+                                     _mm512_set1_epi32(four));
+#else
+    for (int o = 0; o < LANES; o++)
+        for (int k = 0; k < 4; k++) sums[o] += weights[4 * o + k] * row[k];
+    return sums;
+#endif
+}
+
+/* Splits 64 bytes into their low and high nibbles. */
+INLINE void split(const uint8_t *packed, uint8_t low[4 * LANES], uint8_t high[4 * LANES]) {
+    for (int i = 0; i < 4 * LANES; i++) {
+        low[i] = packed[i] & 15;
+        high[i] = packed[i] >> 4;
+    }
+}
+
+INLINE floats load_scales(const uint8_t *from, int are_halves) {
+    if (are_halves) return load_halves((const half *)from);
+    floats v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+/* One panel times `tile` rows, from `first` on. Called with constants, so that the compiler unrolls
+ * everything and keeps the sums in registers. */
+INLINE void panel_times_rows(const uint8_t *panel, int bits, int block, int are_halves,
+                             const quantized_rows *rows, int first, int tile, floats *results) {
+    const int inputs = rows->inputs, num_blocks = inputs / block;
+    const int code_bytes = block * PANEL * bits / 8, scale_bytes = (are_halves ? 2 : 4) * PANEL;
+    const int8_t *codes = rows->codes + (size_t)first * (size_t)inputs;
+    const float *scales = rows->scales + (size_t)first * (size_t)num_blocks;
+    const int32_t *sums = rows->sums + (size_t)first * (size_t)num_blocks;
+    floats totals[MAX_TILE] = {{0}};
+    for (int b = 0; b < num_blocks; b++, codes += block) {
+        ints dots[MAX_TILE];
+        for (int r = 0; r < tile; r++)
+            dots[r] = bits == 8 ? (ints){0} - 128 * sums[r * num_blocks + b] : (ints){0};
+        for (int g = 0; g < code_bytes / 64; g++) {
+            uint8_t low[4 * LANES], high[4 * LANES];
+            if (bits == 4) split(panel + 64 * g, low, high);
+            else memcpy(low, panel + 64 * g, sizeof low);
+            for (int r = 0; r < tile; r++) {
+                const int8_t *four = codes + r * inputs + 4 * g;
+                dots[r] = add_dots(dots[r], low, four);
+                if (bits == 4) dots[r] = add_dots(dots[r], high, four + block / 2);
+            }
+        }
+        const floats steps = load_scales(panel + code_bytes, are_halves);
+        floats offsets = {0};
+        if (bits == 4) offsets = load_scales(panel + code_bytes + scale_bytes, are_halves);
+        for (int r = 0; r < tile; r++) {
+            floats part = __builtin_convertvector(dots[r], floats) * steps;
+            if (bits == 4) part += offsets * (float)sums[r * num_blocks + b];
+            totals[r] += part * scales[r * num_blocks + b];
+        }
+        panel += code_bytes + scale_bytes * (bits == 4 ? 2 : 1);
+    }
+    for (int r = 0; r < tile; r++) results[r] = totals[r];
+}
+
+#define TILE(count)                                                                             \
+    case count:                                                                                 \
+        panel_times_rows(panel, bits, block, are_halves, rows, first, count, results);          \
+        break;
+
+INLINE void panel_times_some(const uint8_t *panel, int bits, int block, int are_halves,
+                             const quantized_rows *rows, int first, int tile, floats *results) {
+    switch (tile) { TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) }
+}
+
+static size_t panel_bytes(const matrix *m) {
+    const size_t scales = (size_t)(m->half_scales ? 2 : 4) * PANEL * (m->bits == 4 ? 2 : 1);
+    return (size_t)(m->inputs / m->block) * ((size_t)m->block * PANEL * m->bits / 8 + scales);
+}
+
+static int code_at(const matrix *m, const uint8_t *codes, int lane, int input) {
+    if (m->bits == 8) return codes[input / 4 * 64 + lane * 4 + input % 4] - 128;
+    const int middle = m->block / 2, low = input % middle;
+    const uint8_t both = codes[low / 4 * 64 + lane * 4 + low % 4];
+    return input < middle ? both & 15 : both >> 4;
+}
+
+void read_row(const matrix *m, int output, float *into) {
+    const uint8_t *panel = m->panels + panel_bytes(m) * (size_t)(output / PANEL);
+    const int num_blocks = m->inputs / m->block, lane = output % PANEL;
+    const size_t code_bytes = (size_t)m->block * PANEL * (size_t)m->bits / 8;
+    const size_t scale_bytes = (size_t)(m->half_scales ? 2 : 4) * PANEL;
+    for (int b = 0; b < num_blocks; b++, panel += panel_bytes(m) / (size_t)num_blocks) {
+        const floats scales = load_scales(panel + code_bytes, m->half_scales);
+        floats offsets = {0};
+        if (m->bits == 4) offsets = load_scales(panel + code_bytes + scale_bytes, m->half_scales);
+        for (int i = 0; i < m->block; i++)
+            into[b * m->block + i] = (float)code_at(m, panel, lane, i) * scales[lane] + offsets[lane];
+    }
+}
+
+static void panel_times_tile(const matrix *m, const uint8_t *panel, const quantized_rows *rows,
+                             int first, int tile, floats *results) {
+    if (m->bits == 4 && m->half_scales)
+        panel_times_some(panel, 4, 32, 1, rows, first, tile, results);
+    else if (m->bits == 4)
+        panel_times_some(panel, 4, 32, 0, rows, first, tile, results);
+    else if (m->block == 32)
+        panel_times_some(panel, 8, 32, 0, rows, first, tile, results);
+    else
+        panel_times_some(panel, 8, 16, 0, rows, first, tile, results);
+}
+
+static void one_panel(const product *job, const matrix *m, int index) {
+    const quantized_rows *rows = job->by_block[m->block == 16];
+    const uint8_t *panel = m->panels + panel_bytes(m) * (size_t)index;
+    float *result = job->result + m->column + (size_t)index * PANEL;
+    for (int first = 0; first < job->num_rows; first += MAX_TILE) {
+        const int left = job->num_rows - first, tile = left < MAX_TILE ? left : MAX_TILE;
+        floats results[MAX_TILE];
+        panel_times_tile(m, panel, rows, first, tile, results);
+        for (int r = 0; r < tile; r++)
+            store(result + (size_t)(first + r) * (size_t)job->stride, results[r]);
+    }
+}
+
+static void some_panels(void *context, int item, int worker) {
+    const product *job = context;
+    (void)worker;
+    int panel = item * PANELS_PER_ITEM, left = PANELS_PER_ITEM;
+    for (int p = 0; p < job->num_parts && left; p++) {
+        const int count = job->parts[p].outputs / PANEL;
+        for (; panel < count && left; panel++, left--) one_panel(job, &job->parts[p], panel);
+        panel -= panel >= count ? count : 0;
+    }
+}
+
+void multiply(workers *team, const product *job) {
+    int panels = 0;
+    for (int p = 0; p < job->num_parts; p++) panels += job->parts[p].outputs / PANEL;
+    workers_run(team, some_panels, (void *)job, (panels + PANELS_PER_ITEM - 1) / PANELS_PER_ITEM);
+}

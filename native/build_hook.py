@@ -18,7 +18,16 @@ BUILDS = {
     "aarch64": {"neon": "generic+neon"},
 }
 _LIBC = "2.17"
-_FLAGS = ("-std=c11", "-O3", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi")
+_FLAGS = (
+    "-std=c11",
+    "-O3",
+    "-shared",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-Wno-psabi",
+)
 _FOLDER = Path("tiercel/engines/kernels")
 
 

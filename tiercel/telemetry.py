@@ -18,6 +18,11 @@ num_accepted_tokens_per_pos = Counter(
     "Draft tokens accepted by place in the block",
     ["tier", "drafter", "position"],
 )
+num_guessed_tokens = Counter(
+    "tiercel_guessed_tokens",
+    "Tokens drafted without a model and judged by the parent, by what guessed them",
+    ["tier", "source", "fate"],
+)
 num_sessions = Gauge("tiercel_sessions", "Sessions open now", ["tier"])
 num_requests = Counter("tiercel_requests", "Requests ended", ["tier", "reason"])
 time_to_first_token = Histogram(
@@ -32,6 +37,11 @@ def count_draft(tier: str, drafter: str, *, num_draft_tokens: int, num_accepted:
     num_accepted_tokens.labels(tier, drafter).inc(num_accepted)
     for position in range(num_accepted):
         num_accepted_tokens_per_pos.labels(tier, drafter, str(position)).inc()
+
+
+def count_guesses(tier: str, source: str, fate: str, number: int) -> None:
+    """Count guesses of `source` that the parent of `tier` judged; fate is accepted or rejected."""
+    num_guessed_tokens.labels(tier, source, fate).inc(number)
 
 
 def configure(*, level: str, json: bool) -> None:

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from services.drafter.servicer import DrafterServicer, DraftTier
 from services.drafter.settings import Settings
 from services.drafter.suffix_tier import Evidence, SuffixTier
+from tiercel.drafters import table_path
+from tiercel.engines.ngram import NgramTable
 from tiercel.launch import launch
 from tiercel.speculation import model_tier
 
@@ -28,9 +30,18 @@ async def _tier(settings: Settings) -> DraftTier:
         return await model_tier.load(settings.tier, settings.source(), settings.habits())
     return SuffixTier(
         settings.tier,
-        Evidence(settings.min_confidence, settings.pool_tokens, settings.max_length or _MAX_LENGTH),
+        _evidence(settings),
         max_sessions=settings.max_sessions,
         heartbeat_s=settings.heartbeat_s,
+    )
+
+
+def _evidence(settings: Settings) -> Evidence:
+    return Evidence(
+        min_confidence=settings.min_confidence,
+        pool_tokens=settings.pool_tokens,
+        max_length=settings.max_length or _MAX_LENGTH,
+        table=NgramTable(table_path(settings.ngram)) if settings.ngram else None,
     )
 
 

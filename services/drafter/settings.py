@@ -22,3 +22,8 @@ class Settings(TierSettings):
         ge=0,
         description="suffix: tokens of recent outputs that sessions share; 0 shares none",
     )
+    ngram: str = Field(
+        default="",
+        description="suffix: n-gram table to draft from too: the name of one that comes with "
+        "tiercel, or a file of `tiercel distill ngram`; for its own tokenizer only",
+    )

@@ -1,11 +1,17 @@
-"""A tier without a model: drafts what followed the last tokens before."""
+"""A tier without a model: drafts what followed the last tokens before, here or in a table."""
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
+
+from tiercel import telemetry
+from tiercel.engines.combined import CombinedDrafter
+from tiercel.engines.guesses import Source
+from tiercel.engines.ngram import NgramSource, NgramTable
 from tiercel.engines.suffix import SuffixIndex, SuffixPool
 from tiercel.errors import InvalidRequest, PlanRefused
 from tiercel.replies import TierDescription
@@ -24,10 +30,13 @@ class Evidence:
     min_confidence: float
     pool_tokens: int  # of recent outputs, for each of a few tokenizers
     max_length: int  # of a sequence
+    table: NgramTable | None = None  # used for sequences of its own tokenizer
 
 
 # The least recently used pools are dropped: who opens a stream names its tokenizer at will.
 _MAX_POOLS = 4
+
+_log = structlog.get_logger()
 
 
 class SuffixTier:
@@ -76,14 +85,26 @@ class SuffixTier:
             raise InvalidRequest(
                 "open.prefix.token_ids", length, f"{self.name} holds {most} tokens"
             )
-        pool = self._pool(opening.prefix.tokenizer_fingerprint)
-        proposer = SuffixProposer(opening.plan, pool, self._evidence.min_confidence)
+        fingerprint = opening.prefix.tokenizer_fingerprint
+        pool = self._pool(fingerprint)
+        sources: list[Source] = [SuffixIndex(*([pool] if pool is not None else []))]
+        if (table := self._table(fingerprint)) is not None:
+            sources.append(NgramSource(table))
+        proposer = SuffixProposer(opening.plan, sources, self._evidence.min_confidence)
         proposer.append(opening.prefix.token_ids)
         try:
             yield proposer
         finally:
             if pool is not None:
                 pool.add(proposer.committed(opening.num_prompt_tokens))
+
+    def _table(self, fingerprint: str) -> NgramTable | None:
+        """Return the table if its ids mean in this vocabulary what they mean in its own."""
+        table = self._evidence.table
+        if table is None or table.header.tokenizer_fingerprint == fingerprint:
+            return table
+        _log.debug("the n-gram table is of another tokenizer", tokenizer=fingerprint)
+        return None
 
     def _pool(self, fingerprint: str) -> SuffixPool | None:
         if not self._evidence.pool_tokens:
@@ -97,13 +118,15 @@ class SuffixTier:
 
 
 class SuffixProposer:
-    """Follows one sequence and proposes from an index of it and of recent outputs."""
+    """Follows one sequence and proposes what the sources guess, the first named asked first."""
 
-    def __init__(self, plan: Plan, pool: SuffixPool | None, min_confidence: float) -> None:
-        self._index = SuffixIndex(*([pool] if pool is not None else []))
+    def __init__(self, plan: Plan, sources: Sequence[Source], min_confidence: float) -> None:
+        self._drafter = CombinedDrafter(*sources)
         self._min_confidence = min_confidence
         self._tokens: list[int] = []
         self._committed_length = 0
+        self._undecided: list[str] = []  # the source of each token that is not committed
+        self._disputed: str | None = None  # the source of the token that a cut has just removed
         self._compute_s = 0.0
         self.replan(plan)
 
@@ -112,27 +135,38 @@ class SuffixProposer:
         return self._tokens[start : self._committed_length]
 
     def cut(self, length: int) -> None:
-        """Drop every token from position `length` on."""
+        """Drop every token from position `length` on; the parent committed those before it."""
+        num_accepted = length - self._committed_length
+        is_known = 0 <= num_accepted < len(self._undecided)
+        self._disputed = self._undecided[num_accepted] if is_known else None
+        self._accept(self._undecided[: max(0, num_accepted)])
         del self._tokens[length:]
-        self._index.truncate(length)
-        self._committed_length = min(self._committed_length, length)
+        self._drafter.truncate(length)
+        self._committed_length = length
 
     def append(self, token_ids: Sequence[int]) -> None:
         """Add tokens that the parent committed."""
-        self._extend(token_ids)
+        self._accept(self._undecided)
+        if self._disputed is not None:
+            telemetry.count_guesses(self._plan.tier, self._disputed, "rejected", 1)
+            self._disputed = None
+        self._tokens += token_ids
+        self._drafter.append(token_ids)
         self._committed_length = len(self._tokens)
 
     async def propose(self, max_tokens: int) -> Proposal | None:
         """Look up what followed before; fewer tokens than asked for end the run."""
         began = time.perf_counter()
         confidence = self._plan.draft_confidence or self._min_confidence
-        token_ids = self._index.propose(max_tokens, confidence)
-        self._extend(token_ids)
+        draft = self._drafter.propose(max_tokens, confidence)
+        self._tokens += draft.tokens
+        self._undecided += draft.sources
+        self._disputed = None
         compute_s = time.perf_counter() - began
         self._compute_s += compute_s
-        sources = (self._plan.tier,) * len(token_ids)
-        num_unsure = None if len(token_ids) == max_tokens else 0
-        return Proposal(tuple(token_ids), sources, compute_s, num_unsure)
+        sources = (self._plan.tier,) * len(draft.tokens)
+        num_unsure = None if len(draft.tokens) == max_tokens else 0
+        return Proposal(tuple(draft.tokens), sources, compute_s, num_unsure)
 
     def replan(self, plan: Plan) -> None:
         """Take a new draft_confidence; raises PlanRefused for drafters below a tier of no model."""
@@ -147,6 +181,8 @@ class SuffixProposer:
     async def close(self) -> None:
         """Hold nothing."""
 
-    def _extend(self, token_ids: Sequence[int]) -> None:
-        self._tokens += token_ids
-        self._index.append(token_ids)
+    def _accept(self, sources: Sequence[str]) -> None:
+        """Count guesses that the parent made its own; nothing stays undecided."""
+        for source, number in Counter(sources).items():
+            telemetry.count_guesses(self._plan.tier, source, "accepted", number)
+        self._undecided = []

@@ -8,6 +8,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tiercel import engines
+from tiercel.cli.distill_ngram import ngram
 from tiercel.cli.output import Output
 from tiercel.cli.running import tell_failures
 from tiercel.distillation import prompts as prompt_files
@@ -17,6 +18,7 @@ from tiercel.distillation.shards import Recording, read_answers
 app = typer.Typer(
     help="Record what a target answers, and train a drafter on it.", no_args_is_help=True
 )
+app.command()(ngram)
 
 # Recording and training have time; whoever is served has not.
 _NICE = 10

@@ -19,6 +19,7 @@ _caches: list[SimulatedCache] = []
 async def verifier(tier: str, model: str = "m", **settings: object) -> AsyncIterator[str]:
     """Serve a simulated tier; yield its address."""
     own = {"engine": "simulated", "heartbeat_s": HEARTBEAT_S, "max_sessions": 64}
+    own["prefix_cache_tokens"] = 0  # of caches that outlive their sessions on purpose
     given = Settings(_cli_parse_args=[], tier=tier, model=model, **(own | settings))
     with patch.object(SimulatedModel, "open", _remembered):
         async with rpc.server(opening(given), "127.0.0.1:0") as port:
@@ -45,7 +46,9 @@ def our_tasks() -> list[str]:
     return [coro.__qualname__ for coro in coroutines if "/tiercel/" in coro.cr_code.co_filename]
 
 
-def _remembered(model: SimulatedModel) -> SimulatedCache:
-    cache = _open(model)
+def _remembered(
+    model: SimulatedModel, prefix: SimulatedCache | None = None, length: int = 0
+) -> SimulatedCache:
+    cache = _open(model, prefix, length)
     _caches.append(cache)
     return cache

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from tests.faults.answers import answer, asked, expected
-from tests.faults.in_process import all_closed, our_tasks, verifier
+from tests.faults.in_process import all_closed, open_caches, our_tasks, verifier
 from tests.faults.services import idle_at, until
 from tiercel import rpc
 from tiercel.errors import InvalidRequest
@@ -36,6 +36,20 @@ async def test_no_task_and_no_cache_outlives_its_answer():
             return Counter(our_tasks()) <= before
 
         await until(is_as_before, "a task outlived its answer", within_s=10)
+
+
+async def test_caches_that_are_kept_for_new_sessions_go_with_the_service():
+    async with verifier("root", prefix_cache_tokens=4096) as root:
+        plan = Plan("root")
+        await asyncio.gather(*(one_of_each(root, plan) for _ in range(8)))
+        await idle_at(root)
+        await until(few_are_kept, "more caches are kept than were asked for", within_s=10)
+        assert open_caches()
+    await all_closed()
+
+
+async def few_are_kept() -> bool:
+    return sum(cache.length for cache in open_caches()) <= 4096
 
 
 async def one_of_each(root: str, plan: Plan) -> None:

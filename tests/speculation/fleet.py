@@ -168,6 +168,7 @@ class Fleet:
         weights: Weights = Weights(),
         *,
         tier_class: Callable[..., ModelTier] = PatientTier,
+        prefix_cache_tokens: int = 2000,
         **habits,
     ) -> Replica:
         """Start a verifier. It goes on asking drafters that do not pay, unless told otherwise."""
@@ -175,7 +176,9 @@ class Fleet:
         chosen = Habits(**{"always_draft": True, "heartbeat_s": HEARTBEAT_S} | habits)
 
         def build() -> tuple[ModelTier, VerifierServicer]:
-            tier = tier_class(name, ModelRunner(model), tokenizer, chosen)
+            tier = tier_class(
+                name, ModelRunner(model, prefix_cache_tokens=prefix_cache_tokens), tokenizer, chosen
+            )
             return tier, VerifierServicer(tier, max_request_s=60.0)
 
         return await self.start(name, build)

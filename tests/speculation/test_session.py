@@ -1,8 +1,7 @@
 """A sequence that changes while a pass runs: the pass comes to nothing, and leaves nothing."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import pytest
 
@@ -12,7 +11,10 @@ from tiercel.decoding import Vocabulary
 from tiercel.draft_stream import TokenSequence
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.session import Session, Terms
+from tiercel.speculation.turn import Turn
 from tiercel.types import SamplingParams
+
+T = TypeVar("T")
 
 PROMPT = list(range(40, 60))
 
@@ -25,8 +27,8 @@ class HeldRunner(ModelRunner):
         self.done, self.free = asyncio.Event(), asyncio.Event()
         self.free.set()
 
-    async def run(self, work: Callable[..., Any]) -> Any:
-        result = await super().run(work)
+    async def run(self, turn: Turn[T]) -> T | None:
+        result = await super().run(turn)
         self.done.set()
         await self.free.wait()
         return result

@@ -10,7 +10,8 @@ from tiercel.types import PairStats, Plan, TierStats, Usage
 
 PAIR_COLUMNS = ("pair", ">blocks", ">drafted", ">accepted", ">rejected", ">rate", ">length")
 TIER_COLUMNS = (
-    "tier", ">tokens first", ">share", ">passes", ">prompt tokens", ">prefill s", ">model s",
+    "tier", ">tokens first", ">share", ">passes", ">prompt tokens", ">cached",
+    ">prefill s", ">model s",
 )  # fmt: skip
 
 
@@ -68,6 +69,7 @@ def tier_rows(tiers: Sequence[TierStats]) -> list[Sequence[str]]:
             f"{tier.num_committed_tokens / total:.0%}",
             str(tier.num_forward_passes),
             str(tier.num_prompt_tokens),
+            str(tier.num_cached_prompt_tokens),
             f"{tier.prefill_s:.3f}",
             f"{tier.compute_s:.3f}",
         )

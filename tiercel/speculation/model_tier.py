@@ -165,6 +165,7 @@ class ModelSource:
     device: str = "auto"
     threads: int = 0
     max_length: int = 0
+    prefix_cache_tokens: int = 0
 
 
 async def load(name: str, source: ModelSource, habits: Habits) -> ModelTier:
@@ -178,4 +179,5 @@ async def load(name: str, source: ModelSource, habits: Habits) -> ModelTier:
         threads=source.threads,
         max_length=source.max_length or None,
     )
-    return ModelTier(name, ModelRunner(loaded), tokenizer, habits)
+    runner = ModelRunner(loaded, prefix_cache_tokens=source.prefix_cache_tokens)
+    return ModelTier(name, runner, tokenizer, habits)

@@ -1,47 +1,93 @@
-"""Runs a model's passes in a thread of its own, so that the event loop never blocks."""
+"""Runs a model's passes in a thread of its own, so that the event loop never blocks.
+
+Batches are formed anew for every pass: sessions join and leave between passes.
+"""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
-from tiercel.engines.language_model import Cache, LanguageModel
+from tiercel.engines.language_model import LanguageModel
+from tiercel.speculation.passes import Outcome, Passes
+from tiercel.speculation.turn import Memory, Turn
+from tiercel.speculation.waiting import WaitingTurns
 from tiercel.types import ModelDescription
 
 T = TypeVar("T")
 
+_Batch = list[tuple[Turn[Any], int]]
+
 
 class ModelRunner:
-    """One model, one thread, first come first served; sessions take turns pass by pass."""
+    """One model and one thread; the turns that wait share a pass if the model can do that.
 
-    def __init__(self, model: LanguageModel) -> None:
-        self._model = model
+    Everything but the passes happens on the event loop.
+    """
+
+    def __init__(self, model: LanguageModel, *, prefix_cache_tokens: int = 0) -> None:
+        """Keep up to so many tokens of ended sessions for new ones that begin alike."""
+        self.description: ModelDescription = model.description
+        self._passes = Passes(model, prefix_cache_tokens)
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self.num_waiting = 0
+        self._waiting = WaitingTurns(self.description.max_batch_rows)
+        self._results: dict[Turn[Any], asyncio.Future[Any]] = {}
+        # One that runs, and for a model without batches the one that is next.
+        self._most_passes = 1 if self.description.max_batch_rows else 2
+        self._num_passes = 0
 
     @property
-    def description(self) -> ModelDescription:
-        """What the model is."""
-        return self._model.description
+    def num_waiting(self) -> int:
+        """How many turns are not over."""
+        return len(self._results)
 
-    def open(self) -> Cache:
-        """Return a new, empty cache."""
-        return self._model.open()
+    async def run(self, turn: Turn[T]) -> T | None:
+        """Return what the turn judged, or None if it became stale.
 
-    async def run(self, work: Callable[[LanguageModel], T]) -> T:
-        """Return what `work` returns for the model; work that is cancelled in time never starts."""
-        self.num_waiting += 1
+        A turn that is cancelled in time never starts. Raises what the model or `judge` raises.
+        """
+        result = self._results[turn] = asyncio.get_running_loop().create_future()
+        self._waiting.add(turn)
+        self._start_passes()
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, work, self._model)
+            return await result  # type: ignore[no-any-return]  # of this turn's type
         finally:
-            self.num_waiting -= 1
+            del self._results[turn]
+            self._waiting.discard(turn)
 
-    def release(self, cache: Cache) -> None:
-        """Close a cache once no pass uses it any more."""
-        self._executor.submit(cache.close)
+    def release(self, memory: Memory, tokens: Sequence[int]) -> None:
+        """Take a session's cache once no pass uses it any more; it begins with `tokens`."""
+        self._executor.submit(self._passes.release, memory, tokens)
 
     def close(self) -> None:
-        """Close the model after the work that waits."""
-        self._executor.submit(self._model.close)
+        """Close the model after the passes that run."""
+        self._executor.submit(self._passes.close)
         self._executor.shutdown(wait=True)
+
+    def _start_passes(self) -> None:
+        while self._num_passes < self._most_passes and (batch := self._waiting.take()):
+            self._num_passes += 1
+            loop = asyncio.get_running_loop()
+            done = loop.run_in_executor(self._executor, self._passes.run, batch)
+            done.add_done_callback(partial(self._over, batch))
+
+    def _over(self, batch: _Batch, done: "asyncio.Future[list[Outcome]]") -> None:
+        self._num_passes -= 1
+        error = done.exception()
+        outcomes = [Outcome(error=error)] * len(batch) if error else done.result()
+        for (turn, _), outcome in zip(batch, outcomes, strict=True):
+            self._settle(turn, outcome)
+        # After the sessions that got their results: most come back with their next turn at once.
+        asyncio.get_running_loop().call_soon(self._start_passes)
+
+    def _settle(self, turn: Turn[Any], outcome: Outcome) -> None:
+        result = self._results.get(turn)
+        if result is None or result.done():
+            return
+        if not outcome.is_over:
+            self._waiting.add(turn)
+        elif outcome.error is not None:
+            result.set_exception(outcome.error)
+        else:
+            result.set_result(outcome.result)

@@ -1,22 +1,15 @@
 """One sequence being decoded by one model: forward passes, verdicts, roll-back."""
 
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 from tiercel.decoding import RULES, Vocabulary, logprobs
 from tiercel.draft_stream import TokenSequence
-from tiercel.engines.language_model import LanguageModel, Logits, Step
+from tiercel.engines.language_model import Logits
 from tiercel.speculation.runner import ModelRunner
+from tiercel.speculation.turn import Memory, Turn
 from tiercel.types import Rule, SamplingParams, TierStats, TokenLogprob
-
-T = TypeVar("T")
-
-# A long prompt goes through the model in chunks of so many tokens, so that other sessions get a
-# turn in between. Chunks do not change the result: see the width rule of the engines.
-PREFILL_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -35,17 +28,15 @@ class Verified:
     token_ids: tuple[int, ...]
     num_accepted: int
     logprobs: tuple[TokenLogprob, ...]
-    compute_s: float
+    compute_s: float = 0.0  # of the passes, which other sessions may have shared
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One pass: feed `tokens` at position `start`, judge the draft at their end."""
+    """What is to be judged: a draft whose first token has an offset in the generated text."""
 
-    start: int
-    tokens: Sequence[int]
     draft: tuple[int, ...]
-    offset: int  # of the draft's first token, in bytes of generated text
+    offset: int  # in bytes
     num_top_logprobs: int | None
 
 
@@ -62,9 +53,10 @@ class Session:
         self.sequence = prefix
         self.generation = 0  # grows with every change from outside
         self._runner, self._vocabulary, self._terms = runner, vocabulary, terms
-        self._cache = runner.open()
+        # All but the prompt's last token stays in the cache; that one may be fed again.
+        self._memory = Memory(num_lasting=max(0, terms.num_prompt_tokens - 1))
         self._fed_length = 0  # tokens at the start of the cache that are the sequence's
-        self._floor = 0  # what _fed_length may be after the pass that runs
+        self._floor = 0  # what _fed_length may be after the turn that runs
         self._offsets = [0]  # byte offset of the generated text at each generated position
         self._note_offsets(prefix.tokens(terms.num_prompt_tokens))
         self._num_passes, self._prefill_s, self._compute_s = 0, 0.0, 0.0
@@ -97,24 +89,27 @@ class Session:
         Returns None if the sequence was changed meanwhile. Raises ModelFault, and InvalidRequest
         if the model's context is full.
         """
-        generation = self.generation
-        await self._prefill()
-        if generation != self.generation:
-            return None
-        length = len(self.sequence)
+        generation, length = self.generation, len(self.sequence)
         # The last token goes in again if the cache holds it: its logits are what is asked for.
-        start = min(self._fed_length, length - 1)
-        tokens = self.sequence.tokens(start) + list(draft)
-        job = _Job(start, tokens, tuple(draft), self._offsets[-1], num_top_logprobs)
-        verified = await self._pass(partial(self._judge, job), length)
-        self._num_passes += 1
-        self._note_time(verified.compute_s, is_prefill=start < self._terms.num_prompt_tokens - 1)
-        if generation != self.generation:
+        start, self._floor = min(self._fed_length, length - 1), length
+        turn = Turn(
+            memory=self._memory,
+            start=start,
+            tokens=self.sequence.tokens(start) + list(draft),
+            num_logits=len(draft) + 1,
+            judge=partial(self._judge, _Job(tuple(draft), self._offsets[-1], num_top_logprobs)),
+            is_stale=lambda: generation != self.generation,
+        )
+        verified = await self._runner.run(turn)
+        self._note_time(turn.seconds, is_prefill=start < self._terms.num_prompt_tokens - 1)
+        if verified is None or generation != self.generation:
+            self._fed_length = min(self._floor, self._memory.length)
             return None
+        self._num_passes += 1
         self._fed_length = length + verified.num_accepted
         self.sequence.append(verified.token_ids)
         self._note_offsets(verified.token_ids)
-        return verified
+        return replace(verified, compute_s=turn.seconds)
 
     def stats(self, tier: str) -> TierStats:
         """Return what the model did for this session so far."""
@@ -122,51 +117,24 @@ class Session:
             tier=tier,
             num_forward_passes=self._num_passes,
             num_prompt_tokens=self._terms.num_prompt_tokens,
+            num_cached_prompt_tokens=self._memory.num_adopted,
             prefill_s=self._prefill_s,
             compute_s=self._compute_s,
         )
 
     def close(self) -> None:
         """Give the cache back; a pass that still runs ends first."""
-        self._runner.release(self._cache)
+        self._runner.release(self._memory, self.sequence.tokens(0, self._fed_length))
 
-    async def _prefill(self) -> None:
-        """Feed all but the last chunk of what the cache does not hold yet."""
-        while len(self.sequence) - self._fed_length > PREFILL_CHUNK:
-            start = self._fed_length
-            tokens = self.sequence.tokens(start, start + PREFILL_CHUNK)
-            began = time.perf_counter()
-            await self._pass(partial(self._feed, start, tokens), start + PREFILL_CHUNK)
-            self._note_time(time.perf_counter() - began, is_prefill=True)
-
-    async def _pass(self, work: Callable[[LanguageModel], T], length: int) -> T:
-        self._floor = length
-        result = await self._runner.run(work)
-        self._fed_length = self._floor
-        return result
-
-    def _feed(self, start: int, tokens: Sequence[int], model: LanguageModel) -> None:
-        self._extend(model, start, tokens, 1)
-
-    def _judge(self, job: "_Job", model: LanguageModel) -> Verified:
-        began = time.perf_counter()
-        draft, terms = job.draft, self._terms
-        logits = self._extend(model, job.start, job.tokens, len(draft) + 1)
-        verdict = RULES[terms.rule](draft, logits, terms.params, self._vocabulary, job.offset)
-        token_ids = (*draft[: verdict.num_accepted], verdict.next_token)
+    def _judge(self, job: _Job, logits: Logits) -> Verified:
+        rule, params = RULES[self._terms.rule], self._terms.params
+        verdict = rule(job.draft, logits, params, self._vocabulary, job.offset)
+        token_ids = (*job.draft[: verdict.num_accepted], verdict.next_token)
         return Verified(
             token_ids=token_ids,
             num_accepted=verdict.num_accepted,
             logprobs=_logprobs(logits, token_ids, job.num_top_logprobs),
-            compute_s=time.perf_counter() - began,
         )
-
-    def _extend(
-        self, model: LanguageModel, start: int, tokens: Sequence[int], num_logits: int
-    ) -> Logits:
-        self._cache.truncate(start)
-        [logits] = model.extend([Step(self._cache, tokens, num_logits)])
-        return logits
 
     def _note_offsets(self, token_ids: Iterable[int]) -> None:
         for token_id in token_ids:

@@ -51,4 +51,5 @@ def _sum(one: TierStats, other: TierStats) -> TierStats:
         prefill_s=one.prefill_s + other.prefill_s,
         compute_s=one.compute_s + other.compute_s,
         num_committed_tokens=one.num_committed_tokens + other.num_committed_tokens,
+        num_cached_prompt_tokens=one.num_cached_prompt_tokens + other.num_cached_prompt_tokens,
     )

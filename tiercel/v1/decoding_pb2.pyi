@@ -476,6 +476,7 @@ class TierStats(_message.Message):
     PREFILL_NS_FIELD_NUMBER: _builtins.int
     COMPUTE_NS_FIELD_NUMBER: _builtins.int
     NUM_COMMITTED_TOKENS_FIELD_NUMBER: _builtins.int
+    NUM_CACHED_PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     tier: _builtins.str
     """The tier's name."""
     num_forward_passes: _builtins.int
@@ -488,6 +489,8 @@ class TierStats(_message.Message):
     """Model time of all other passes, nanoseconds."""
     num_committed_tokens: _builtins.int
     """Tokens of the answer that this tier proposed first; known at the root only."""
+    num_cached_prompt_tokens: _builtins.int
+    """Tokens of the prompt that this tier knew from another session, and so did not feed again."""
     def __init__(
         self,
         *,
@@ -497,10 +500,11 @@ class TierStats(_message.Message):
         prefill_ns: _builtins.int = ...,
         compute_ns: _builtins.int = ...,
         num_committed_tokens: _builtins.int = ...,
+        num_cached_prompt_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "num_committed_tokens", b"num_committed_tokens", "num_forward_passes", b"num_forward_passes", "num_prompt_tokens", b"num_prompt_tokens", "prefill_ns", b"prefill_ns", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "num_cached_prompt_tokens", b"num_cached_prompt_tokens", "num_committed_tokens", b"num_committed_tokens", "num_forward_passes", b"num_forward_passes", "num_prompt_tokens", b"num_prompt_tokens", "prefill_ns", b"prefill_ns", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -96,6 +96,7 @@ def tier_to_pb(tier: TierStats) -> pb.TierStats:
         prefill_ns=to_ns(tier.prefill_s),
         compute_ns=to_ns(tier.compute_s),
         num_committed_tokens=tier.num_committed_tokens,
+        num_cached_prompt_tokens=tier.num_cached_prompt_tokens,
     )
 
 
@@ -108,6 +109,7 @@ def tier_from_pb(message: pb.TierStats) -> TierStats:
         prefill_s=to_s(message.prefill_ns),
         compute_s=to_s(message.compute_ns),
         num_committed_tokens=message.num_committed_tokens,
+        num_cached_prompt_tokens=message.num_cached_prompt_tokens,
     )
 
 

@@ -1,0 +1,130 @@
+"""Forward passes over the turns of several sessions; none of them can harm another."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tiercel.engines.language_model import LanguageModel, Logits, Step
+from tiercel.errors import Overloaded
+from tiercel.speculation.prefixes import PrefixStore
+from tiercel.speculation.turn import Memory, Turn
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a turn in a pass: more to feed, or its end, with what was judged or raised.
+
+    Neither a result nor an error: the turn had become stale.
+    """
+
+    is_over: bool = True
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Passes:
+    """One model and its caches; used in the model's thread only."""
+
+    def __init__(self, model: LanguageModel, prefix_cache_tokens: int) -> None:
+        """Keep up to so many tokens of ended sessions for new ones that begin alike."""
+        self._model = model
+        self._prefixes = PrefixStore(model, prefix_cache_tokens)
+
+    def run(self, turns: Sequence[tuple[Turn[Any], int]]) -> list[Outcome]:
+        """Run one pass with at most so many tokens of each turn; return their outcomes in order."""
+        began = time.perf_counter()
+        outcomes = [self._begin(turn) for turn, _ in turns]
+        ready = [
+            (place, turn, self._step(turn, most))
+            for place, (turn, most) in enumerate(turns)
+            if not outcomes[place].is_over
+        ]
+        logits = self._extend([step for _, _, step in ready])
+        seconds = time.perf_counter() - began
+        for (place, turn, step), rows in zip(ready, logits, strict=True):
+            turn.seconds += seconds
+            outcomes[place] = self._end(turn, step, rows)
+        return outcomes
+
+    def release(self, memory: Memory, tokens: Sequence[int]) -> None:
+        """Take the cache of a session that is over; its sequence begins with `tokens`."""
+        if memory.cache is not None:
+            self._prefixes.give_back(memory.cache, tokens[: memory.length])
+            memory.cache = None
+
+    def close(self) -> None:
+        """Close the caches that are kept, and the model."""
+        self._prefixes.forget_kept()
+        self._model.close()
+
+    def _begin(self, turn: Turn[Any]) -> Outcome:
+        """Bring the turn's cache to where the turn goes on."""
+        if turn.is_stale():
+            return Outcome()
+        try:
+            self._bring(turn)
+        except Exception as error:
+            return Outcome(error=error)
+        return Outcome(is_over=False)
+
+    def _bring(self, turn: Turn[Any]) -> None:
+        memory = turn.memory
+        if memory.cache is None:
+            memory.cache = self._prefixes.open(turn.tokens, turn.num_logits)
+            turn.num_fed = memory.num_adopted = memory.length
+        elif turn.num_fed == 0:
+            if turn.start < memory.num_shared:
+                self._prefixes.withdraw(memory.cache)
+                memory.num_shared = 0
+            memory.cache.truncate(turn.start)
+
+    def _step(self, turn: Turn[Any], most: int) -> Step:
+        assert turn.memory.cache is not None
+        count = turn.piece(most)
+        tokens = turn.tokens[turn.num_fed : turn.num_fed + count]
+        return Step(turn.memory.cache, tokens, turn.num_logits if count == turn.num_left else 0)
+
+    def _extend(self, steps: list[Step]) -> list[Logits | Exception]:
+        """Return the logits of each step, or what it raised if it is run without the others."""
+        if not steps:
+            return []
+        lengths = [step.cache.length for step in steps]
+        try:
+            return list(self._model.extend(steps))
+        except Exception as error:
+            for step, length in zip(steps, lengths, strict=True):
+                step.cache.truncate(min(length, step.cache.length))
+            if isinstance(error, Overloaded) and self._prefixes.num_kept_tokens:
+                # There is no room for more, unless the kept caches give up theirs.
+                self._prefixes.forget_kept()
+                return self._extend(steps)
+            if len(steps) == 1:
+                return [error]
+        return [result for step in steps for result in self._extend([step])]
+
+    def _end(self, turn: Turn[Any], step: Step, logits: Logits | Exception) -> Outcome:
+        if isinstance(logits, Exception):
+            return Outcome(error=logits)
+        turn.num_fed += len(step.tokens)
+        self._share(turn)
+        if turn.num_left:
+            return Outcome(is_over=False)
+        began = time.perf_counter()
+        try:
+            result = turn.judge(logits)
+        except Exception as error:
+            return Outcome(error=error)
+        turn.seconds += time.perf_counter() - began
+        return Outcome(result=result)
+
+    def _share(self, turn: Turn[Any]) -> None:
+        """Let others start from what this session has of its prompt.
+
+        The last token of a prompt may be fed again, so the cache may lack it for a moment.
+        """
+        memory, held = turn.memory, turn.start + turn.num_fed
+        length = min(held, memory.num_lasting)
+        if turn.start == 0 and length > memory.num_shared and memory.cache is not None:
+            self._prefixes.share(memory.cache, turn.tokens[:length])
+            memory.num_shared = length

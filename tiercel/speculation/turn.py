@@ -1,0 +1,56 @@
+"""What a session asks of the model: tokens to feed, and what to make of the logits behind them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from tiercel.engines.language_model import Cache, Logits
+
+T = TypeVar("T")
+
+
+class Memory:
+    """One session's cache; it is opened when its first pass begins, in the model's thread."""
+
+    def __init__(self, num_lasting: int = 0) -> None:
+        """Start without a cache; the sequence's first `num_lasting` tokens are to stay in it."""
+        self.num_lasting = num_lasting
+        self.cache: Cache | None = None
+        self.num_adopted = 0  # tokens that came from another sequence's cache
+        self.num_shared = 0  # tokens at its beginning that other sequences may copy
+
+    @property
+    def length(self) -> int:
+        """Number of tokens that the cache holds."""
+        return self.cache.length if self.cache else 0
+
+
+@dataclass(eq=False)
+class Turn(Generic[T]):
+    """Feed `tokens` from position `start` on, in one pass or several, and judge the last logits.
+
+    `is_stale` is asked in the model's thread before every pass: once true, the turn is over.
+    """
+
+    memory: Memory
+    start: int
+    tokens: Sequence[int]
+    num_logits: int
+    judge: Callable[[Logits], T]
+    is_stale: Callable[[], bool]
+    num_fed: int = 0  # of the tokens; adopted ones count
+    seconds: float = 0.0  # that passes for it took, and judging
+
+    @property
+    def num_left(self) -> int:
+        """Tokens still to be fed."""
+        return len(self.tokens) - self.num_fed
+
+    def piece(self, most: int) -> int:
+        """Return how many tokens a pass with room for `most` takes: never part of the judged ones.
+
+        These go into one pass, even if they are more than `most`.
+        """
+        if self.num_left <= most:
+            return self.num_left
+        return min(most, self.num_left - self.num_logits) or self.num_left

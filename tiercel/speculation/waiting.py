@@ -1,0 +1,94 @@
+"""The turns that wait for a model, and which of them the next pass takes."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tiercel.speculation.turn import Turn
+
+# A turn of more tokens is a prompt's: it goes through the model in pieces, after narrower ones.
+_NARROW = 32
+# Tokens that a prompt may bring to a pass at least, however many narrow turns there are.
+_LEAST_PIECE = 16
+# Tokens of a prompt in one pass of an engine without batches, so that others get a turn soon.
+_PIECE = 64
+# A prompt may be overtaken by another that is shorter by one token for each of these seconds
+# that it came later: short ones do not wait for long ones, and none waits for ever.
+_SECONDS_PER_TOKEN = 0.001
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A turn, and when it is due."""
+
+    turn: Turn[Any]
+    number: int  # grows with every turn that comes
+    due: float  # of prompts: the earliest goes first
+
+    @property
+    def is_narrow(self) -> bool:
+        return len(self.turn.tokens) <= _NARROW
+
+
+class WaitingTurns:
+    """First come first served, but for prompts: they go one after the other, beside the rest."""
+
+    def __init__(self, max_batch_rows: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Give batches of up to `max_batch_rows` tokens, with 0 one turn at a time."""
+        self._most, self._clock = max_batch_rows, clock
+        self._waiting: dict[Turn[Any], _Waiting] = {}
+        self._dues: dict[Turn[Any], float] = {}  # of prompts that are under way
+        self._next_number = 0
+        self._last_piece = 0  # the number up to which a prompt had its share
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
+
+    def add(self, turn: Turn[Any]) -> None:
+        """Add a turn, or the rest of one that a pass has taken a piece of."""
+        if turn not in self._dues:
+            self._dues[turn] = self._clock() + turn.num_left * _SECONDS_PER_TOKEN
+        self._waiting[turn] = _Waiting(turn, self._next_number, self._dues[turn])
+        self._next_number += 1
+
+    def discard(self, turn: Turn[Any]) -> None:
+        """Forget a turn that is over, or that nobody wants any more."""
+        self._waiting.pop(turn, None)
+        self._dues.pop(turn, None)
+
+    def take(self) -> list[tuple[Turn[Any], int]]:
+        """Remove and return the turns of the next pass, each with the tokens that it may bring."""
+        narrow = [waiting for waiting in self._waiting.values() if waiting.is_narrow]
+        wide = [waiting for waiting in self._waiting.values() if not waiting.is_narrow]
+        wide.sort(key=lambda waiting: (waiting.due, waiting.number))
+        chosen = self._batch(narrow, wide) if self._most else self._one(narrow, wide)
+        for turn, _ in chosen:
+            del self._waiting[turn]
+        return chosen
+
+    def _batch(self, narrow: list[_Waiting], wide: list[_Waiting]) -> list[tuple[Turn[Any], int]]:
+        chosen: list[tuple[Turn[Any], int]] = []
+        room = self._most
+        kept_free = _LEAST_PIECE if wide else 0
+        for waiting in narrow:
+            rows = waiting.turn.num_left
+            if chosen and rows > room - kept_free:
+                break
+            chosen.append((waiting.turn, rows))
+            room -= rows
+        for waiting in wide:
+            if chosen and room < _LEAST_PIECE:
+                break
+            chosen.append((waiting.turn, room))
+            room -= waiting.turn.piece(room)
+        return chosen
+
+    def _one(self, narrow: list[_Waiting], wide: list[_Waiting]) -> list[tuple[Turn[Any], int]]:
+        """Serve the prompts together as if they were one session among the narrow turns."""
+        prompt = wide[0] if wide else None
+        if prompt and (not narrow or max(prompt.number, self._last_piece) <= narrow[0].number):
+            self._last_piece = self._next_number
+            return [(prompt.turn, _PIECE)]
+        return [(waiting.turn, waiting.turn.num_left) for waiting in narrow[:1]]

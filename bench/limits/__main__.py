@@ -1,6 +1,6 @@
 """How far each forward pass of SmolLM2 is from the limit of this machine.
 
-    python -m bench.limits [--dtype int4 ...] [--threads 2 ...] [--repeats 40] [--json]
+    python -m bench.limits [--graph native-int4 ...] [--threads 2 ...] [--repeats 40] [--json]
 
 The limit of a pass is the longer of two times: that of reading the weights and the cache at the
 measured bandwidth of the memory, and that of its operations at the measured rates. Passes of all
@@ -16,28 +16,30 @@ from typing import Annotated
 import typer
 
 from bench.limits import machine
-from bench.limits.graph_costs import GraphCosts
+from bench.limits.graph_costs import PassCosts
 from bench.limits.machine import Machine
 from tiercel import engines
 from tiercel.cli.output import Output
 from tiercel.engines.graph_store import built_graph
 from tiercel.engines.language_model import LanguageModel, Step
+from tiercel.engines.native_weights import NativeWeights
 from tiercel.models.embedded import DEFAULT_MODEL
 from tiercel.models.resolve import resolve
 
 WIDTHS = (1, 2, 3, 4, 5, 8, 16)
 CONTEXT = 200
+GRAPHS = ("native-int4", "native-int8", "onnx-int4", "onnx-int8", "onnx-fp32")
 _COLUMNS = (
-    "dtype", ">threads", ">width", ">ms a pass", ">ms read", ">ms compute", ">times the limit",
+    "graph", ">threads", ">width", ">ms a pass", ">ms read", ">ms compute", ">times the limit",
     ">times width 1", ">us a token",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class PassCost:
+class MeasuredPass:
     """One width of one graph: the measured median, the two limits, all in seconds."""
 
-    dtype: str
+    graph: str
     threads: int
     width: int
     median_s: float
@@ -50,18 +52,18 @@ class PassCost:
         return self.median_s / max(self.reading_s, self.computing_s)
 
 
-def measure(dtype: str, on: Machine, repeats: int) -> list[PassCost]:
-    """Return the cost of a pass of each width, of SmolLM2 in `dtype` on as many threads."""
-    weights = resolve(DEFAULT_MODEL).weights
-    costs = GraphCosts.read(built_graph(weights, dtype), weights.config)
-    model, _ = engines.load("onnx", DEFAULT_MODEL, dtype=dtype, threads=on.threads)
+def measure(graph: str, on: Machine, repeats: int) -> list[MeasuredPass]:
+    """Return the cost of a pass of each width, of SmolLM2 on an engine and as many threads."""
+    engine, _, dtype = graph.partition("-")
+    costs = _costs(engine, dtype)
+    model, _ = engines.load(engine, DEFAULT_MODEL, dtype=dtype, threads=on.threads)
     try:
         medians = _medians(model, repeats)
     finally:
         model.close()
     return [
-        PassCost(
-            dtype=dtype,
+        MeasuredPass(
+            graph=graph,
             threads=on.threads,
             width=width,
             median_s=median_s,
@@ -70,6 +72,13 @@ def measure(dtype: str, on: Machine, repeats: int) -> list[PassCost]:
         )
         for width, median_s in medians.items()
     ]
+
+
+def _costs(engine: str, dtype: str) -> PassCosts:
+    weights = resolve(DEFAULT_MODEL).weights
+    if engine == "native":
+        return PassCosts.of_native(NativeWeights(weights, int(dtype[3:]), 1), weights.config)
+    return PassCosts.read(built_graph(weights, dtype), weights.config)
 
 
 def _medians(model: LanguageModel, repeats: int) -> dict[int, float]:
@@ -90,24 +99,24 @@ def _medians(model: LanguageModel, repeats: int) -> dict[int, float]:
     return {width: statistics.median(taken) for width, taken in times.items()}
 
 
-def _rows(passes: list[PassCost]) -> Iterator[tuple[str, ...]]:
-    lone = {(one.dtype, one.threads): one.median_s for one in passes if one.width == 1}
+def _rows(passes: list[MeasuredPass]) -> Iterator[tuple[str, ...]]:
+    lone = {(one.graph, one.threads): one.median_s for one in passes if one.width == 1}
     for one in passes:
         yield (
-            one.dtype,
+            one.graph,
             str(one.threads),
             str(one.width),
             f"{1e3 * one.median_s:.2f}",
             f"{1e3 * one.reading_s:.2f}",
             f"{1e3 * one.computing_s:.2f}",
             f"{one.times_limit:.2f}",
-            f"{one.median_s / lone[one.dtype, one.threads]:.2f}",
+            f"{one.median_s / lone[one.graph, one.threads]:.2f}",
             f"{1e6 * one.median_s / one.width:.0f}",
         )
 
 
 def main(
-    dtype: Annotated[list[str] | None, typer.Option(help="int4, int8 or fp32; several.")] = None,
+    graph: Annotated[list[str] | None, typer.Option(help=f"{', '.join(GRAPHS)}.")] = None,
     threads: Annotated[list[int] | None, typer.Option(min=1, help="1 and 2 unless said.")] = None,
     repeats: Annotated[int, typer.Option(min=1)] = 40,
     json: Annotated[bool, typer.Option("--json")] = False,
@@ -116,10 +125,7 @@ def main(
     output = Output()
     machines = [machine.measure(count, tries=8) for count in threads or (1, 2)]
     passes = [
-        one
-        for name in dtype or ("int4", "int8", "fp32")
-        for on in machines
-        for one in measure(name, on, repeats)
+        one for name in graph or GRAPHS for on in machines for one in measure(name, on, repeats)
     ]
     if json:
         shown = [{**asdict(one), "times_limit": one.times_limit} for one in passes]

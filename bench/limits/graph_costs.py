@@ -1,4 +1,4 @@
-"""What one forward pass of a graph must read and compute, counted from the graph itself."""
+"""What one forward pass must read and compute, counted from the graph or the laid out weights."""
 
 from dataclasses import dataclass
 from math import prod
@@ -8,13 +8,15 @@ import onnx
 from onnx import NodeProto, TensorProto, helper
 
 from bench.limits.machine import Machine
+from tiercel.engines.native_library import Matrix
+from tiercel.engines.native_weights import NativeWeights
 from tiercel.models.weights import ModelConfig
 
 _PRODUCTS = ("MatMul", "Gemm")
 
 
 @dataclass(frozen=True)
-class GraphCosts:
+class PassCosts:
     """Weights in bytes that each pass reads, operations for each row, and those of attention.
 
     Embeddings and rotary tables are not among the weights: a pass reads a few rows of them.
@@ -27,12 +29,12 @@ class GraphCosts:
     attention_ops: int  # for each row and token that the cache holds
 
     @classmethod
-    def read(cls, graph: Path, config: ModelConfig) -> "GraphCosts":
+    def read(cls, graph: Path, config: ModelConfig) -> "PassCosts":
         """Count the graph in the file; its weights are not loaded."""
         return cls.of(onnx.load(graph, load_external_data=False), config)
 
     @classmethod
-    def of(cls, model: onnx.ModelProto, config: ModelConfig) -> "GraphCosts":
+    def of(cls, model: onnx.ModelProto, config: ModelConfig) -> "PassCosts":
         """Count a graph that reads all its logits."""
         tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         read: dict[str, int] = {}
@@ -46,13 +48,24 @@ class GraphCosts:
             else:
                 continue
             read |= {weight.name: _num_bytes(weight) for weight in weights}
-        kv_width = config.num_kv_heads * config.head_dim
         return cls(
             weight_bytes=sum(read.values()),
             int8_ops=int8_ops,
             fp32_ops=fp32_ops,
-            cache_bytes=4 * 2 * config.num_layers * kv_width,
-            attention_ops=2 * 2 * config.num_layers * config.num_heads * config.head_dim,
+            cache_bytes=4 * _cached_numbers(config),
+            attention_ops=_attention_ops(config),
+        )
+
+    @classmethod
+    def of_native(cls, weights: NativeWeights, config: ModelConfig) -> "PassCosts":
+        """Count the matrices as the native kernels read them; their cache is in half precision."""
+        matrices = [weights.model.head, *weights.matrices()]
+        return cls(
+            weight_bytes=sum(_panel_bytes(matrix) for matrix in matrices),
+            int8_ops=sum(2 * matrix.inputs * matrix.outputs for matrix in matrices),
+            fp32_ops=0,
+            cache_bytes=2 * _cached_numbers(config),
+            attention_ops=_attention_ops(config),
         )
 
     def num_bytes(self, context: int) -> int:
@@ -68,6 +81,21 @@ class GraphCosts:
         """Return the least seconds that the operations of such a pass can take."""
         fp32_ops = self.fp32_ops + context * self.attention_ops
         return width * (self.int8_ops / machine.int8_rate + fp32_ops / machine.fp32_rate)
+
+
+def _cached_numbers(config: ModelConfig) -> int:
+    return 2 * config.num_layers * config.num_kv_heads * config.head_dim
+
+
+def _attention_ops(config: ModelConfig) -> int:
+    return 2 * 2 * config.num_layers * config.num_heads * config.head_dim
+
+
+def _panel_bytes(matrix: Matrix) -> int:
+    """Return the size of a matrix: codes, scales, and for 4 bits offsets."""
+    blocks = matrix.inputs * matrix.outputs // matrix.block
+    numbers = (2 if matrix.half_scales else 4) * (2 if matrix.bits == 4 else 1)
+    return int(blocks * (matrix.block * matrix.bits // 8 + numbers))
 
 
 def _block_ops(node: NodeProto) -> int:

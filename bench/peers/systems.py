@@ -26,7 +26,7 @@ TRANSFORMERS = ("torch==2.13.0", "transformers==5.23.0", "gguf==0.19.0", "accele
 _BUILDING = ("onnx==1.23.2", "onnx-ir==1.1.0", *TRANSFORMERS)
 GENAI = ("onnxruntime-genai==0.18.0", "onnxruntime==1.31.1", *_BUILDING)
 PLANS = (
-    "int4", "int4 <- suffix:8", "int8", "int8 <- suffix:8",
+    "int4", "int4 <- suffix:8",
     "fp32", "fp32 <- suffix:8", "fp32 <- int4:4", "fp32 <- int4:4 <- suffix:8",
 )  # fmt: skip
 
@@ -50,7 +50,7 @@ def all_systems(threads: int) -> list[System]:
     """Return every system, each on `threads` threads."""
     return [
         *(_plan(plan) for plan in PLANS),
-        _loop("int4", threads),
+        _loop("native", "int4", threads),
         _llama_cpp("llama.cpp", threads),
         # The window that fits short answers of a small model, and the one that is the default.
         _llama_cpp("llama.cpp n-gram 3:8", threads, size_n=3, size_m=8),
@@ -68,9 +68,9 @@ def _plan(plan: str) -> System:
     return System(f"tiercel {plan}", "services", lambda _: command, root, {"plan": plan})
 
 
-def _loop(dtype: str, threads: int) -> System:
+def _loop(engine: str, dtype: str, threads: int) -> System:
     name = f"engine loop {dtype}"
-    command = _command(sys.executable, "loop", dtype=dtype, threads=threads)
+    command = _command(sys.executable, "loop", engine=engine, dtype=dtype, threads=threads)
     return System(name, name, lambda _: command, dtype)
 
 

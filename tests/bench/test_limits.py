@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.limits import machine
-from bench.limits.graph_costs import GraphCosts
+from bench.limits.graph_costs import PassCosts
 from bench.limits.machine import Machine
 from tests.tiny_model import FEED_FORWARD, HEAD_DIM, HEADS, KV_HEADS, LAYERS, tiny_gguf
 from tiercel.engines.graph_store import built_graph
@@ -46,14 +46,14 @@ def graph():
 
 
 def test_weights_are_read_once_and_tables_not_at_all(config: ModelConfig):
-    costs = GraphCosts.of(graph(), config)
+    costs = PassCosts.of(graph(), config)
     assert costs.weight_bytes == 32 * 2 * 16 + 32 * 2 * 4 + 32 * 100 * 4
     assert costs.int8_ops == 2 * 64 * 32
     assert costs.fp32_ops == 2 * (2 * 32 * 100)
 
 
 def test_the_cache_is_read_and_attended_for_every_token_it_holds(config: ModelConfig):
-    costs = GraphCosts.of(graph(), config)
+    costs = PassCosts.of(graph(), config)
     per_token = 2 * LAYERS * KV_HEADS * HEAD_DIM * 4
     assert costs.num_bytes(10) - costs.num_bytes(0) == 10 * per_token
     per_row = 4 * LAYERS * HEADS * HEAD_DIM
@@ -61,7 +61,7 @@ def test_the_cache_is_read_and_attended_for_every_token_it_holds(config: ModelCo
 
 
 def test_the_limit_is_reading_for_narrow_passes_and_computing_for_wide_ones(config: ModelConfig):
-    costs = GraphCosts.of(graph(), config)
+    costs = PassCosts.of(graph(), config)
     on = Machine(threads=1, bandwidth=1e6, int8_rate=1e6, fp32_rate=1e6)
     reading = costs.weight_bytes / 1e6
     computing = (costs.int8_ops + costs.fp32_ops) / 1e6
@@ -82,7 +82,7 @@ def test_every_graph_whose_rate_is_measured_runs(monkeypatch):
 def test_a_real_graph_computes_what_its_matrices_say(weights: GgufWeights, tmp_path, monkeypatch):
     """Of the engine's own graph in float32, every matrix once for each row."""
     monkeypatch.setenv("TIERCEL_CACHE", str(tmp_path))
-    costs = GraphCosts.read(built_graph(weights, "fp32"), weights.config)
+    costs = PassCosts.read(built_graph(weights, "fp32"), weights.config)
     hidden, packed = HEADS * HEAD_DIM, (HEADS + 2 * KV_HEADS) * HEAD_DIM
     of_a_layer = hidden * (packed + hidden + 3 * FEED_FORWARD)
     numbers = LAYERS * of_a_layer + hidden * weights.config.vocab_size

@@ -3,7 +3,7 @@
 from tiercel.cli.output import Output
 from tiercel.tiers import Configuration
 
-_WITH_MODEL = ("onnx", "torch")
+_WITH_MODEL = ("native", "onnx", "torch")
 
 
 def prepare(configuration: Configuration, output: Output) -> None:

@@ -1,7 +1,7 @@
 """Puts a checkpoint's tensors where the native kernels read them."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,16 +31,16 @@ class NativeWeights:
         self._held: list[Any] = []
         self.model = self._model(weights.config, max_length)
 
-    @property
-    def num_bytes(self) -> int:
-        """Size of all tensors."""
-        return sum(held.nbytes for held in self._held if isinstance(held, np.ndarray))
+    def matrices(self) -> Iterator[Matrix]:
+        """Yield every layer's matrices."""
+        for layer in self._layers:
+            yield from (*layer.qkv[: layer.num_qkv], *layer.gate_up[: layer.num_gate_up])
+            yield from (layer.attention_out, layer.down)
 
     def _model(self, config: ModelConfig, max_length: int) -> Model:
-        layers = (Layer * config.num_layers)(
+        self._layers = (Layer * config.num_layers)(
             *(self._layer(f"blk.{index}") for index in range(config.num_layers))
         )
-        self._held.append(layers)
         cosines, sines = (self._floats(table[:max_length]) for table in rotary_tables(config))
         embedding = self._matrix("token_embd.weight", 8)
         head = embedding if config.tied_embeddings else self._matrix("output.weight", 8)
@@ -53,7 +53,7 @@ class NativeWeights:
             head_dim=config.head_dim,
             max_length=max_length,
             norm_epsilon=config.norm_epsilon,
-            layers=ctypes.addressof(layers),
+            layers=ctypes.addressof(self._layers),
             embedding=embedding,
             head=head,
             output_norm=self._vector("output_norm.weight"),

@@ -10,7 +10,9 @@ class TierSettings(config.Settings):
     """What any tier can be told: its model, and how it treats sessions and drafters."""
 
     tier: str = Field(min_length=1, description="name of the tier")
-    engine: str = Field(default="onnx", description="native, onnx, torch or simulated; drafters: suffix")
+    engine: str = Field(
+        default="onnx", description="native, onnx, torch or simulated; drafters: suffix"
+    )
     model: str = Field(
         default="smollm2-135m", description="name, Hugging Face id, folder or .gguf file"
     )

@@ -13,7 +13,10 @@ from tiercel.types import SamplingParams
 def load(options: dict[str, Any]) -> tuple[pipe.Ask, dict[str, Any]]:
     """Load SmolLM2 in `dtype`."""
     model, tokenizer = engines.load(
-        "onnx", "smollm2-135m", dtype=options["dtype"], threads=options["threads"]
+        options["engine"],
+        "smollm2-135m",
+        dtype=options["dtype"],
+        threads=options["threads"],
     )
     size = model.description.vocab_size
     vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in range(size)])

@@ -19,10 +19,12 @@ from tiercel.plan_text import parse_plan
 from tiercel.replies import Committed, Finished
 from tiercel.types import Message, StopConditions
 
+# The fastest engine for each.
+ENGINES = {"fp32": "onnx", "int4": "native"}
 _TIER = """
 [tiers.{dtype}]
 service = "verifier"
-engine = "onnx"
+engine = "{engine}"
 model = "smollm2-135m"
 dtype = "{dtype}"
 addresses = ["localhost:{port}"]
@@ -44,8 +46,8 @@ address = ""
 def configuration() -> str:
     """Return one tier for each dtype, and the suffix index."""
     tiers = [
-        _TIER.format(dtype=dtype, port=50051 + index)
-        for index, dtype in enumerate(("fp32", "int8", "int4"))
+        _TIER.format(dtype=dtype, engine=engine, port=50051 + index)
+        for index, (dtype, engine) in enumerate(ENGINES.items())
     ]
     return "\n".join(['default_plan = "int4"', *tiers, _REST])
 

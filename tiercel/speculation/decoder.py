@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from tiercel import rpc
 from tiercel.errors import PlanRefused
 from tiercel.plan_rules import check_newer
+from tiercel.speculation.budget import LossBudget
 from tiercel.speculation.link import DrafterLink
-from tiercel.speculation.pace import mean
 from tiercel.speculation.request import Lost, Observer, Request
 from tiercel.speculation.session import Session, Verified
 from tiercel.speculation.statistics import merged_pairs, merged_tiers
+from tiercel.speculation.step_times import StepTimes
 from tiercel.types import PairStats, Plan, TierStats, TokenLogprob
 
 
@@ -62,8 +63,8 @@ class Decoder:
         self._past: tuple[list[PairStats], list[TierStats]] = ([], [])  # of links closed before
         self._last_s = 0.0  # model time of the last pass
         self._prefill_s: float | None = None
-        self._plain_s: float | None = None  # running mean of a pass without a draft
-        self._verify_s: float | None = None  # and of one with a draft
+        self._steps = StepTimes()
+        self._budget = LossBudget(unlimited=request.always_draft)
 
     async def step(self, limit: int, num_top_logprobs: int | None = None) -> Progress | None:
         """Commit at least one and at most `limit` tokens.
@@ -72,13 +73,14 @@ class Decoder:
         """
         generation, began = self.session.generation, time.monotonic()
         draft = await self._draft(limit - 1)
+        waited_s = time.monotonic() - began
         plan_version = self.plan.version  # a re-plan during the pass takes effect at the next block
         if generation != self.session.generation:
             return None
         verified = await self.session.verify(draft.token_ids, num_top_logprobs)
         if verified is None:
             return None
-        self._observe(draft, verified, time.monotonic() - began)
+        self._observe(draft, verified, waited_s)
         sources = (*draft.sources[: verified.num_accepted], self.plan.tier)
         return Progress(
             token_ids=verified.token_ids,
@@ -143,17 +145,20 @@ class Decoder:
 
     async def _draft(self, most: int) -> _Draft:
         """Wait for a draft of at most `most` tokens as long as that pays."""
-        most = min(most, self.session.room - 1)
-        if most <= 0 or self._prefill_s is None:
+        most = self._budget.affordable(self._steps, min(most, self.session.room - 1))
+        # The first pass over a single token says what plain decoding takes.
+        if most <= 0 or not self._steps.is_known:
             return _Draft()
         for link in self._links:
             link.sync(min(most, link.plan.num_speculative_tokens), self._last_s)
-        generation = self.session.generation
+        generation, began = self.session.generation, time.monotonic()
         while generation == self.session.generation:
             ready = [link for link in self._links if link.run]
             if ready:
+                waited_s = time.monotonic() - began
+                most = self._budget.affordable(self._steps, most, waited_s)
                 return _taken(max(ready, key=lambda link: len(link.run)), most)
-            due = [link for link in self._links if link.is_due(self._plain_estimate_s)]
+            due = [link for link in self._links if link.is_due(self._steps.plain_s)]
             if not due:
                 break
             if not await self._wait(due):
@@ -162,10 +167,11 @@ class Decoder:
 
     async def _wait(self, due: list[DrafterLink]) -> bool:
         """Wait until something changed; False if the drafters that are due kept it waiting."""
-        prefill_s, step_s = self._prefill_s or 0.0, self._plain_estimate_s
+        prefill_s, step_s, now = self._prefill_s or 0.0, self._steps.plain_s, time.monotonic()
         for link in due:
-            link.pace.asked(time.monotonic())
+            link.pace.asked(now)
         until = max(link.pace.wait_until(prefill_s, step_s) for link in due)
+        until = min(until, now + self._budget.left_s(step_s))
         self._changed.clear()
         try:
             async with asyncio.timeout(until - time.monotonic()):
@@ -176,24 +182,18 @@ class Decoder:
             return False
         return True
 
-    @property
-    def _plain_estimate_s(self) -> float:
-        # A pass over a few rows costs hardly more than one over a single row: a good first guess.
-        known = [seconds for seconds in (self._plain_s, self._verify_s) if seconds is not None]
-        return min(known, default=self._prefill_s or 0.0)
-
-    def _observe(self, draft: _Draft, verified: Verified, round_s: float) -> None:
+    def _observe(self, draft: _Draft, verified: Verified, waited_s: float) -> None:
         self._last_s = verified.compute_s
         if self._prefill_s is None:
             self._prefill_s = verified.compute_s
             return
-        if draft.token_ids:
-            self._verify_s = mean(self._verify_s, verified.compute_s)
-        else:
-            self._plain_s = mean(self._plain_s, verified.compute_s)
-        length = len(self.session.sequence)
+        self._steps.note(len(draft.token_ids) + 1, verified.compute_s)
+        # Other sessions' passes in between count neither for drafters nor against them.
+        round_s, num_tokens = waited_s + verified.compute_s, len(verified.token_ids)
+        plain_s, length = self._steps.plain_s, len(self.session.sequence)
+        self._budget.spent(round_s, num_tokens, plain_s, drafted=bool(draft.links))
         for link in draft.links:
-            link.pace.round(round_s, len(verified.token_ids), self._plain_estimate_s, length)
+            link.pace.round(round_s, num_tokens, plain_s, length)
 
     def _link(self, drafter: Plan) -> DrafterLink:
         observer = Observer(self._changed.set, self._lost)

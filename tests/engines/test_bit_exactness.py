@@ -74,6 +74,20 @@ def test_the_probe_sees_one_bit(load_tiny: TinyLoader, width: int) -> None:
     assert not is_bit_exact(WidthDependent(model, width), 269)
 
 
+class CompanyDependent(WidthDependent):
+    """A model whose passes of several sequences are off by the last bit."""
+
+    def extend(self, steps: list[Step]) -> list[Logits]:
+        rows = self._model.extend(steps)
+        if len(steps) > 1:
+            return [np.nextafter(row, np.float32(np.inf)) for row in rows]
+        return rows
+
+
+def test_the_probe_sees_a_bit_that_changes_in_company(load_tiny: TinyLoader) -> None:
+    assert not is_bit_exact(CompanyDependent(load_tiny("fp32"), 0), 269)
+
+
 def test_a_model_that_no_padding_helps_says_that_it_is_not_bit_exact(
     load_tiny: TinyLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

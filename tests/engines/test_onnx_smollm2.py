@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from tests.engines.hugging_face import reference_logits
 from tests.engines.passes import logits_by_widths, same_bits
 from tiercel.engines import load
 from tiercel.engines.language_model import LanguageModel, Logits, Step
+from tiercel.models.embedded import embedded_file
 from tiercel.tokenizer import Tokenizer
 from tiercel.types import Message
 
@@ -66,11 +68,8 @@ def test_quantized_bits_do_not_depend_on_the_width_and_choices_are_nearly_float3
 def test_float32_logits_are_those_of_transformers(
     fp32: Loaded, answer: tuple[list[int], list[int], Logits]
 ) -> None:
-    pytest.importorskip("torch")
-    reference, tokenizer = load("torch", "smollm2-135m", dtype="fp32", threads=1)
     prompt, tokens, rows = answer
-    assert tokenizer.render(QUESTION) == prompt
     sequence = prompt + tokens[:-1]
-    expected = logits_by_widths(reference, sequence, [len(sequence)])[len(prompt) - 1 :]
+    expected = reference_logits(embedded_file("smollm2-135m"), sequence)[len(prompt) - 1 :]
     np.testing.assert_allclose(rows, expected, atol=2e-3)
     assert (rows.argmax(axis=1) == expected.argmax(axis=1)).all()

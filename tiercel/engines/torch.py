@@ -1,84 +1,105 @@
-"""A language model on PyTorch through the transformers library, on CPU or CUDA."""
+"""A language model of the llama family on PyTorch, on CPU or CUDA, many sequences in one pass.
 
-import copy
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+This is rank 0, which serves: it decides which tokens a pass has and where their keys and values
+go. With several GPUs the other ranks are processes that follow it (`torch_followers`).
+"""
 
-import numpy as np
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
 import torch
-import transformers
 
 from tiercel.engines.bit_exactness import is_bit_exact
-from tiercel.engines.checks import capped_length, check_logits, check_prefix, check_steps
+from tiercel.engines.checks import capped_length, check_prefix, check_steps
 from tiercel.engines.language_model import Cache, Logits, Step
 from tiercel.engines.numerics import numerics_id
-from tiercel.errors import InvalidRequest, ModelUnavailable
+from tiercel.engines.torch_cache import (
+    PAGE_SIZE,
+    PagePool,
+    TorchCache,
+    check_room,
+    own,
+    pages_for,
+)
+from tiercel.engines.torch_followers import Followers
+from tiercel.engines.torch_passes import Piece, cut_into_passes, laid_out
+from tiercel.engines.torch_rank import RankSettings, TorchRank
+from tiercel.engines.torch_results import Results
+from tiercel.engines.torch_steady import is_steady, laid_out_steadily
+from tiercel.errors import InvalidRequest, Overloaded
 from tiercel.models.resolve import Checkpoint
 from tiercel.types import ModelDescription
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Rows of one pass, which bound the memory of its activations; and how many sequences of full
+# length the caches hold together if nothing else is asked for.
+_ON_CPU, _ON_CUDA = (256, 16), (2048, 64)
 
 
-class TorchCache:
-    """The keys and values of one sequence, in the library's own cache."""
+@dataclass(frozen=True)
+class TorchSettings:
+    """How a model is run. `cache_tokens` is what the caches of all sessions hold together."""
 
-    def __init__(self) -> None:
-        """Start empty."""
-        self.past: Any = transformers.DynamicCache()
+    rank: RankSettings = field(default_factory=RankSettings)
+    max_length: int | None = None
+    cache_tokens: int | None = None
+    steady: bool | None = None  # round shapes up and replay them; None: on one CUDA device
 
-    @property
-    def length(self) -> int:
-        """Number of tokens that the cache holds."""
-        return int(self.past.get_seq_length())
 
-    def truncate(self, length: int) -> None:
-        """Forget every token from position `length` on; `length` is at most the present one."""
-        if not 0 <= length <= self.length:
-            raise ValueError(f"cannot truncate a cache of {self.length} tokens to {length}")
-        if length == 0:
-            self.past = transformers.DynamicCache()
-        elif length < self.length:
-            self.past.crop(length - self.length)  # negative: how many to drop
+def load_model(
+    checkpoint: Checkpoint, settings: TorchSettings, on_lost: Callable[[str], None]
+) -> "TorchModel":
+    """Load the model on all its ranks; `on_lost` is told if one of the others ends too soon.
 
-    def close(self) -> None:
-        """Give the memory back; a closed cache may not be used again."""
-        self.past = None
+    Raises InvalidRequest for settings that cannot be honoured, ModelUnavailable if a rank cannot
+    load.
+    """
+    if settings.rank.num_ranks == 1:
+        return TorchModel(checkpoint, settings)
+    capped_length(checkpoint.weights.config.context_length, settings.max_length)
+    followers = Followers(checkpoint.path, settings.rank, on_lost)
+    try:
+        return TorchModel(checkpoint, settings, followers)
+    except BaseException:
+        followers.close()
+        raise
 
 
 class TorchModel:
-    """A causal language model of the transformers library."""
+    """A causal language model whose sequences share passes and one arena of pages."""
 
     def __init__(
         self,
         checkpoint: Checkpoint,
-        *,
-        dtype: str = "fp32",
-        device: str = "auto",
-        threads: int = 0,
-        max_length: int | None = None,
+        settings: TorchSettings | None = None,
+        followers: Followers | None = None,
     ) -> None:
-        """Load the model; `auto` is CUDA where there is one, else the CPU."""
-        self._device = _device(device)
-        if threads:
-            torch.set_num_threads(threads)
-        self._model = _loaded(checkpoint, _torch_dtype(dtype)).to(self._device).eval()
-        self._vocab_size = int(self._model.config.vocab_size)
-        possible = int(self._model.config.max_position_embeddings)
-        held = capped_length(possible, max_length)
-        self._max_length = possible  # the probe may need more than the cap
-        bit_exact = self._find_exact_padding()
+        """Load the weights and set up the caches; with `followers`, as the first rank of all."""
+        settings = settings or TorchSettings()
+        config = checkpoint.weights.config
+        held = capped_length(config.context_length, settings.max_length)
+        self._vocab_size = config.vocab_size
+        self._rank = TorchRank(checkpoint.weights, settings.rank)
+        self._followers = followers
+        on_cuda = self._rank.device.type == "cuda"
+        self._max_rows, sequences = _ON_CUDA if on_cuda else _ON_CPU
+        self._is_steady = on_cuda and not followers if settings.steady is None else settings.steady
+        self._pool = PagePool(self._open(settings.cache_tokens, sequences * held, followers))
+        self._max_length = config.context_length  # the probe may need more than the cap
+        bit_exact = is_bit_exact(self, self._vocab_size)
         self._max_length = held
         self._description = ModelDescription(
             name=checkpoint.name,
             engine="torch",
-            dtype=dtype,
-            vocab_size=self._vocab_size,
-            max_length=self._max_length,
-            numerics_id=self._numerics_id(checkpoint.weights.digest, dtype),
+            dtype=settings.rank.dtype_name(),
+            vocab_size=config.vocab_size,
+            max_length=held,
+            numerics_id=self._numerics_id(checkpoint.weights.digest, settings.rank),
             bit_exact=bit_exact,
-            num_parameters=int(self._model.num_parameters()),
+            num_parameters=config.num_parameters,
+            hidden_size=config.hidden_size,
             weights_digest=checkpoint.weights.digest,
+            max_batch_rows=self._max_rows,
             copies_prefixes=True,
         )
 
@@ -87,108 +108,85 @@ class TorchModel:
         """What this model is."""
         return self._description
 
-    @torch.inference_mode()
+    @property
+    def num_free_tokens(self) -> int:
+        """How many tokens more the caches take."""
+        return self._pool.num_free * PAGE_SIZE
+
     def open(self, prefix: Cache | None = None, length: int = 0) -> TorchCache:
-        """Return a new cache that starts as a copy of the first `length` tokens of `prefix`."""
-        cache = TorchCache()
-        if prefix is not None:
-            source = _own(prefix)
-            check_prefix(source.length, length)
-            cache.past = copy.deepcopy(source.past)
-            cache.truncate(length)
-        return cache
+        """Return a new cache that shares the first `length` tokens of `prefix` until it grows."""
+        if prefix is None:
+            return TorchCache(self._pool)
+        source = own(prefix)
+        check_prefix(source.length, length)
+        return TorchCache(self._pool, source.pages[: pages_for(length)], length)
 
     def extend(self, steps: Sequence[Step]) -> list[Logits]:
-        """Append each step's tokens to its cache, one step after the other."""
+        """Append all steps' tokens in one pass, or in few if there are over `max_batch_rows`.
+
+        Raises Overloaded, before any cache is touched, if they do not fit into the caches.
+        """
         check_steps(steps, vocab_size=self._vocab_size, max_length=self._max_length)
-        return [self._extend_one(step) for step in steps]
+        caches = [own(step.cache) for step in steps]
+        check_room(self._pool, caches, [len(step.tokens) for step in steps])
+        starts = [cache.length for cache in caches]
+        for cache, step in zip(caches, steps, strict=True):
+            cache.grow(len(step.tokens))
+        try:
+            return self._passed(steps, caches, starts)
+        except BaseException as error:
+            for cache, start in zip(caches, starts, strict=True):
+                cache.clear_from(start)
+                cache.truncate(start)
+            if isinstance(error, torch.OutOfMemoryError):
+                raise Overloaded("the GPU has no memory for this pass") from error
+            raise
 
     def close(self) -> None:
-        """Give back the weights."""
-        del self._model
+        """Give back weights and pages, and let the other ranks end."""
+        del self._rank
+        if self._followers:
+            self._followers.close()
 
-    def _find_exact_padding(self) -> bool:
-        """Return whether the bits do not depend on the width, at best with lone tokens padded.
+    def _passed(
+        self, steps: Sequence[Step], caches: Sequence[TorchCache], starts: Sequence[int]
+    ) -> list[Logits]:
+        results = Results(steps, self._vocab_size)
+        pages = [cache.pages for cache in caches]
+        for pieces in cut_into_passes(steps, starts, pages, self._max_rows):
+            self._pass(pieces, results)
+        return results.finished()
 
-        Where padding does not help either, it is left off.
-        """
-        for self._pads in (False, True):
-            if is_bit_exact(self, self._vocab_size):
-                return True
-        self._pads = False
-        return False
+    def _pass(self, pieces: Sequence[Piece], results: Results) -> None:
+        steadily = self._is_steady and is_steady(pieces)
+        upkeep = self._pool.drained_upkeep()
+        layout = laid_out_steadily(pieces, upkeep) if steadily else laid_out(pieces, upkeep)
+        run = partial(self._rank.run, layout.shape, layout.integers, steadily=steadily)
+        found = self._followers.lead(layout, steadily, run) if self._followers else run()
+        if found is not None:
+            results.add(layout.pieces, found)
 
-    @torch.inference_mode()
-    def _extend_one(self, step: Step) -> Logits:
-        cache = _own(step.cache)
-        before, count = cache.length, len(step.tokens)
-        ids = list(step.tokens)
-        num_padding = 1 if count == 1 and self._pads else 0
-        outputs = self._model(
-            input_ids=torch.tensor([ids + ids[:num_padding]], device=self._device),
-            past_key_values=cache.past,
-            use_cache=True,
-            logits_to_keep=max(step.num_logits, 1) + num_padding,
-        )
-        cache.truncate(before + count)
-        rows = outputs.logits[0, : outputs.logits.shape[1] - num_padding]
-        kept = rows[len(rows) - step.num_logits :]
-        logits = np.ascontiguousarray(kept.float().cpu().numpy())
-        try:
-            check_logits(logits)
-        except Exception:
-            cache.truncate(before)
-            raise
-        return logits
+    def _open(self, asked: int | None, default: int, followers: Followers | None) -> int:
+        """Set up the caches of all ranks and return the number of pages."""
+        possible = [self._rank.most_cache_tokens()]
+        possible += followers.most_cache_tokens if followers else []
+        most = min((tokens for tokens in possible if tokens is not None), default=None)
+        if asked is not None and not PAGE_SIZE <= asked <= (most or asked):
+            why = f"the caches can hold {PAGE_SIZE} to {most} tokens beside the weights"
+            raise InvalidRequest("cache_tokens", asked, why)
+        tokens = asked or min(default, most or default)
+        if followers:
+            followers.join(cache_tokens=tokens)
+        return self._rank.open(cache_tokens=tokens)
 
-    def _numerics_id(self, digest: str, dtype: str) -> str:
-        on_gpu = self._device.type == "cuda"
+    def _numerics_id(self, digest: str, settings: RankSettings) -> str:
+        on_gpu = self._rank.device.type == "cuda"
         return numerics_id(
             digest,
-            dtype,
+            settings.dtype_name(),
             f"torch {torch.__version__}",
-            f"transformers {transformers.__version__}",
-            f"pads {self._pads}",
-            torch.cuda.get_device_name(self._device) if on_gpu else "cpu",
+            f"steady {self._is_steady}",
+            f"ranks {settings.num_ranks}",
+            torch.cuda.get_device_name(self._rank.device) if on_gpu else "cpu",
             "" if on_gpu else f"threads {torch.get_num_threads()}",
         )
-
-
-def _own(cache: Cache) -> TorchCache:
-    if not isinstance(cache, TorchCache) or cache.past is None:
-        raise ValueError("this cache is closed or of another engine")
-    return cache
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InvalidRequest("device", name, "no CUDA device is available")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise InvalidRequest("device", name, "is no device that torch knows") from error
-
-
-def _torch_dtype(dtype: str) -> torch.dtype:
-    if dtype not in _DTYPES:
-        raise InvalidRequest("dtype", dtype, f"the torch engine knows {', '.join(_DTYPES)}")
-    return _DTYPES[dtype]
-
-
-def _loaded(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
-    folder, options = checkpoint.path, {}
-    if checkpoint.path.is_file():
-        folder, options = checkpoint.path.parent, {"gguf_file": checkpoint.path.name}
-    try:
-        return _from_pretrained(folder, dtype, **options)
-    except (OSError, ValueError, ImportError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelUnavailable(f"torch cannot load {checkpoint.path}: {reason}") from error
-
-
-def _from_pretrained(folder: Path, dtype: torch.dtype, **options: str) -> Any:
-    return transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, local_files_only=True, **options
-    )

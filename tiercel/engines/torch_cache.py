@@ -1,0 +1,158 @@
+"""The keys and values of all sequences, in pages of one arena that the torch engine owns.
+
+A cache is a list of page numbers and a length, so rolling back is a number, a copied prefix is
+shared pages, and the memory of all sessions together is bounded by the arena. Page 0 belongs to
+nobody: rows that only pad a pass are written there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+from tiercel.engines.language_model import Cache
+from tiercel.errors import Overloaded
+
+PAGE_SIZE = 16  # tokens; attention kernels want masks whose rows are a multiple of 8 long
+
+
+def pages_for(length: int) -> int:
+    """Return how many pages hold `length` tokens."""
+    return -(-length // PAGE_SIZE)
+
+
+@dataclass
+class Upkeep:
+    """What must be done to the arena before the next pass, in this order."""
+
+    cleared: list[int] = field(default_factory=list)  # slots: page * PAGE_SIZE + place in it
+    copied_from: list[int] = field(default_factory=list)  # pages
+    copied_to: list[int] = field(default_factory=list)
+
+
+class PagePool:
+    """Who owns which page; knows nothing of what is in them."""
+
+    def __init__(self, num_pages: int) -> None:
+        """Manage pages 1 to `num_pages` - 1."""
+        self._free = list(range(num_pages - 1, 0, -1))
+        self._owners = [0] * num_pages
+        self._lock = Lock()  # caches are opened by another thread than the one that runs passes
+        self.upkeep = Upkeep()
+
+    @property
+    def num_free(self) -> int:
+        """Number of pages that nobody owns."""
+        return len(self._free)
+
+    def take(self) -> int:
+        """Return a page that nobody owned; the caller has checked that there is one."""
+        with self._lock:
+            page = self._free.pop()
+            self._owners[page] = 1
+            return page
+
+    def share(self, pages: Sequence[int]) -> None:
+        """Count one owner more for each page."""
+        with self._lock:
+            for page in pages:
+                self._owners[page] += 1
+
+    def give_back(self, pages: Sequence[int]) -> None:
+        """Count one owner less for each page; one without owners is free."""
+        with self._lock:
+            for page in pages:
+                self._owners[page] -= 1
+                if not self._owners[page]:
+                    self._free.append(page)
+
+    def is_shared(self, page: int) -> bool:
+        """Return whether a page has several owners and so may not be written."""
+        return self._owners[page] > 1
+
+    def drained_upkeep(self) -> Upkeep:
+        """Return what is to be done before a pass, which the caller now sees to."""
+        upkeep, self.upkeep = self.upkeep, Upkeep()
+        return upkeep
+
+
+class TorchCache:
+    """The pages of one sequence."""
+
+    def __init__(self, pool: PagePool, pages: Sequence[int] = (), length: int = 0) -> None:
+        """Start with `length` tokens in pages that others own too."""
+        pool.share(pages)
+        self._pool = pool
+        self._length = length
+        self.pages = list(pages)
+        self.closed = False
+
+    @property
+    def length(self) -> int:
+        """Number of tokens that the cache holds."""
+        return self._length
+
+    def truncate(self, length: int) -> None:
+        """Forget every token from position `length` on; `length` is at most the present one."""
+        if not 0 <= length <= self._length:
+            raise ValueError(f"cannot truncate a cache of {self._length} tokens to {length}")
+        kept = pages_for(length)
+        self._pool.give_back(self.pages[kept:])
+        del self.pages[kept:]
+        self._length = length
+
+    def close(self) -> None:
+        """Give the memory back; a closed cache may not be used again."""
+        if not self.closed:
+            self.truncate(0)
+            self.closed = True
+
+    def num_pages_to_take(self, count: int) -> int:
+        """Return how many pages `grow` will take at most."""
+        written = self.pages[self._length // PAGE_SIZE :]
+        copied = sum(self._pool.is_shared(page) for page in written)
+        return pages_for(self._length + count) - len(self.pages) + copied
+
+    def grow(self, count: int) -> None:
+        """Hold `count` tokens more, in pages that are this sequence's own from there on."""
+        for place in range(self._length // PAGE_SIZE, len(self.pages)):
+            if self._pool.is_shared(self.pages[place]):
+                self._copy(place)
+        self._length += count
+        while len(self.pages) < pages_for(self._length):
+            self.pages.append(self._pool.take())
+
+    def clear_from(self, length: int) -> None:
+        """Overwrite what stands behind `length` tokens before anyone reads it again.
+
+        A number that is none would spread through masked entries: 0 times NaN is NaN.
+        """
+        places = range(length, len(self.pages) * PAGE_SIZE)
+        self._pool.upkeep.cleared += [
+            self.pages[place // PAGE_SIZE] * PAGE_SIZE + place % PAGE_SIZE for place in places
+        ]
+
+    def _copy(self, place: int) -> None:
+        old, new = self.pages[place], self._pool.take()
+        self.pages[place] = new
+        self._pool.upkeep.copied_from.append(old)
+        self._pool.upkeep.copied_to.append(new)
+        self._pool.give_back([old])
+
+
+def own(cache: Cache) -> TorchCache:
+    """Return a cache as this engine's; raises ValueError for one that is not, or is closed."""
+    if not isinstance(cache, TorchCache) or cache.closed:
+        raise ValueError("this cache is closed or of another engine")
+    return cache
+
+
+def check_room(pool: PagePool, caches: Sequence[TorchCache], counts: Sequence[int]) -> None:
+    """Raise Overloaded if the caches cannot all grow by so many tokens; touches none."""
+    needed = sum(
+        cache.num_pages_to_take(count) for cache, count in zip(caches, counts, strict=True)
+    )
+    if needed > pool.num_free:
+        raise Overloaded(
+            f"the caches are full: {needed * PAGE_SIZE} tokens more do not fit into "
+            f"{pool.num_free * PAGE_SIZE}"
+        )

@@ -1,4 +1,4 @@
-"""Logits of the transformers library for a checkpoint: a reference that shares no code with ours."""
+"""Logits of the transformers library: a reference that shares no code with ours."""
 
 from collections.abc import Sequence
 from pathlib import Path

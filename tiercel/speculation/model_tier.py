@@ -166,6 +166,8 @@ class ModelSource:
     threads: int = 0
     max_length: int = 0
     prefix_cache_tokens: int = 0
+    cache_tokens: int = 0
+    tensor_parallel: int = 1
 
 
 async def load(name: str, source: ModelSource, habits: Habits) -> ModelTier:
@@ -178,6 +180,8 @@ async def load(name: str, source: ModelSource, habits: Habits) -> ModelTier:
         device=source.device,
         threads=source.threads,
         max_length=source.max_length or None,
+        cache_tokens=source.cache_tokens or None,
+        tensor_parallel=source.tensor_parallel,
     )
     runner = ModelRunner(loaded, prefix_cache_tokens=source.prefix_cache_tokens)
     return ModelTier(name, runner, tokenizer, habits)

@@ -27,6 +27,15 @@ class TierSettings(config.Settings):
         ge=0,
         description="tokens of ended sessions kept for prompts that begin alike; 0: none",
     )
+    cache_tokens: int = Field(
+        default=0,
+        ge=0,
+        description="torch: tokens in all caches together; 0: what fits, at most 64"
+        " sequences of full length (on a CPU 16)",
+    )
+    tensor_parallel: int = Field(
+        default=1, ge=1, description="torch: devices that the model is split over"
+    )
     max_sessions: int = Field(default=16, ge=1, description="sessions open at once")
     max_request_s: float = Field(
         default=600.0, gt=0, description="deadline of a request that has none, and the longest one"
@@ -55,6 +64,8 @@ class TierSettings(config.Settings):
             threads=self.threads,
             max_length=self.max_length,
             prefix_cache_tokens=self.prefix_cache_tokens,
+            cache_tokens=self.cache_tokens,
+            tensor_parallel=self.tensor_parallel,
         )
 
     def habits(self) -> Habits:

@@ -22,17 +22,15 @@ void quantize_row(quantized_rows *into, int row, const float *values) {
         }
         const float scale = largest_of(most) / 127.0f + sum_of(faults);
         const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-        int8_t *codes = into->codes + (size_t)row * into->inputs + b * into->block;
-        ints sum = {0};
+        int8_t *codes = into->codes + (size_t)row * (size_t)into->inputs + b * into->block;
+        floats sum = {0}; /* of whole numbers below 2^24: exact */
         for (int i = 0; i < into->block; i += LANES) {
-            ints code = __builtin_convertvector(rounded(load(from + i) * inverse), ints);
+            const floats code = rounded(load(from + i) * inverse);
             sum += code;
-            for (int lane = 0; lane < LANES; lane++) codes[i + lane] = (int8_t)code[lane];
+            store_bytes(codes + i, code);
         }
-        int32_t total = 0;
-        for (int lane = 0; lane < LANES; lane++) total += sum[lane];
-        into->scales[(size_t)row * num_blocks + b] = scale;
-        into->sums[(size_t)row * num_blocks + b] = total;
+        into->scales[(size_t)row * (size_t)num_blocks + b] = scale;
+        into->sums[(size_t)row * (size_t)num_blocks + b] = (int32_t)sum_of(sum);
     }
 }
 
@@ -150,11 +148,19 @@ static void panel_times_tile(const matrix *m, const uint8_t *panel, const quanti
         panel_times_some(panel, 8, 16, 0, rows, first, tile, results);
 }
 
+/* Asks for the next panel while this one is used again: the processor itself looks ahead only as
+ * long as it reads on. */
+static void prefetch(const uint8_t *panel, size_t size) {
+    for (size_t i = 0; i < size; i += 64) __builtin_prefetch(panel + i);
+}
+
 static void one_panel(const product *job, const matrix *m, int index) {
     const quantized_rows *rows = job->by_block[m->block == 16];
-    const uint8_t *panel = m->panels + panel_bytes(m) * (size_t)index;
+    const size_t size = panel_bytes(m);
+    const uint8_t *panel = m->panels + size * (size_t)index;
     float *result = job->result + m->column + (size_t)index * PANEL;
     for (int first = 0; first < job->num_rows; first += MAX_TILE) {
+        if (first == MAX_TILE) prefetch(panel + size, size);
         const int left = job->num_rows - first, tile = left < MAX_TILE ? left : MAX_TILE;
         floats results[MAX_TILE];
         panel_times_tile(m, panel, rows, first, tile, results);

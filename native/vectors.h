@@ -16,6 +16,7 @@ typedef _Float16 half;
 typedef float floats __attribute__((vector_size(4 * LANES)));
 typedef half halves __attribute__((vector_size(2 * LANES)));
 typedef int32_t ints __attribute__((vector_size(4 * LANES)));
+typedef int8_t bytes __attribute__((vector_size(LANES)));
 
 INLINE floats load(const float *from) {
     floats v;
@@ -31,6 +32,12 @@ INLINE floats load_halves(const half *from) {
     return __builtin_convertvector(v, floats);
 }
 
+/* Stores whole numbers from -128 to 127. */
+INLINE void store_bytes(int8_t *to, floats v) {
+    const bytes narrow = __builtin_convertvector(__builtin_convertvector(v, ints), bytes);
+    memcpy(to, &narrow, sizeof narrow);
+}
+
 INLINE floats all(float x) { return x - (floats){0}; }
 
 INLINE floats choose(ints where, floats a, floats b) {
@@ -42,21 +49,26 @@ INLINE floats larger(floats a, floats b) { return choose(a > b, a, b); }
 
 INLINE floats magnitude(floats v) { return larger(v, -v); }
 
+/* The lanes of v with neighbours at a distance of `width` exchanged. */
+#define EXCHANGED(v, width)                                                                         \
+    __builtin_shufflevector(v, v, 0 ^ width, 1 ^ width, 2 ^ width, 3 ^ width, 4 ^ width,        \
+                            5 ^ width, 6 ^ width, 7 ^ width, 8 ^ width, 9 ^ width, 10 ^ width,  \
+                            11 ^ width, 12 ^ width, 13 ^ width, 14 ^ width, 15 ^ width)
+
 INLINE float sum_of(floats v) {
-    float lanes[LANES];
-    store(lanes, v);
-    for (int width = LANES / 2; width; width /= 2)
-        for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
-    return lanes[0];
+    v += EXCHANGED(v, 8);
+    v += EXCHANGED(v, 4);
+    v += EXCHANGED(v, 2);
+    v += EXCHANGED(v, 1);
+    return v[0];
 }
 
 INLINE float largest_of(floats v) {
-    float lanes[LANES];
-    store(lanes, v);
-    for (int width = LANES / 2; width; width /= 2)
-        for (int i = 0; i < width; i++)
-            if (lanes[i + width] > lanes[i]) lanes[i] = lanes[i + width];
-    return lanes[0];
+    v = larger(v, EXCHANGED(v, 8));
+    v = larger(v, EXCHANGED(v, 4));
+    v = larger(v, EXCHANGED(v, 2));
+    v = larger(v, EXCHANGED(v, 1));
+    return v[0];
 }
 
 /* Rounds to the nearest integer, ties to even; |v| below 2^22. */

@@ -102,8 +102,8 @@ def only_config_and_the_cache_folder_read_the_environment(module: Module) -> lis
     return [name for name in [*used, *module.imports()] if name in readers]
 
 
-def only_the_torch_engine_imports_torch(module: Module) -> list[str]:
-    if module.name.startswith("tiercel.engines.torch"):
+def only_the_torch_engine_and_training_import_torch(module: Module) -> list[str]:
+    if module.name.startswith(("tiercel.engines.torch", "tiercel.distillation.torch")):
         return []
     return module.imports_of("torch", "transformers")
 
@@ -198,7 +198,7 @@ RULES: list[tuple[Rule, list[tuple[str, str]]]] = [
         ],
     ),
     (
-        only_the_torch_engine_imports_torch,
+        only_the_torch_engine_and_training_import_torch,
         [
             ("tiercel/engines/onnx.py", "def load():\n    import torch.nn"),
             ("services/drafter/__main__.py", "import importlib\nimportlib.import_module('torch')"),

@@ -27,8 +27,7 @@ class DecoderGraph:
     def build(self) -> None:
         """Write every node and weight of the decoder."""
         self._declare_inputs()
-        hidden = self._layers.embedding("input_ids", "token_embd.weight")
-        residual = ""
+        hidden, residual = self._rows(), ""
         for index in range(self._config.num_layers):
             hidden, residual = self._block(index, hidden, residual)
         rows, _ = self._normalized("output_norm.weight", hidden, residual)
@@ -37,6 +36,10 @@ class DecoderGraph:
         self._layers.linear(rows, [head], "logits")
         self._graph.output("logits", TensorProto.FLOAT, ["rows", self._config.vocab_size])
         self._graph.output("logit_rows", TensorProto.FLOAT, ["rows", self._config.hidden_size])
+
+    def _rows(self) -> str:
+        """Return what goes into the first layer."""
+        return self._layers.embedding("input_ids", "token_embd.weight")
 
     def _declare_inputs(self) -> None:
         graph, config = self._graph, self._config

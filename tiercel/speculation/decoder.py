@@ -11,7 +11,7 @@ from tiercel.plan_rules import check_newer
 from tiercel.speculation.budget import LossBudget
 from tiercel.speculation.link import DrafterLink
 from tiercel.speculation.request import Lost, Observer, Request
-from tiercel.speculation.session import Session, Verified
+from tiercel.speculation.session import Ahead, Session, Verified
 from tiercel.speculation.statistics import merged_pairs, merged_tiers
 from tiercel.speculation.step_times import StepTimes
 from tiercel.types import PairStats, Plan, TierStats, TokenLogprob
@@ -66,10 +66,13 @@ class Decoder:
         self._steps = StepTimes()
         self._budget = LossBudget(unlimited=request.always_draft)
 
-    async def step(self, limit: int, num_top_logprobs: int | None = None) -> Progress | None:
+    async def step(
+        self, limit: int, num_top_logprobs: int | None = None, *, ahead: bool = True
+    ) -> Progress | None:
         """Commit at least one and at most `limit` tokens.
 
-        Returns None if the sequence was changed from outside meanwhile.
+        While no drafter is of use the model may go `ahead`, so that it need not wait for the next
+        call. Returns None if the sequence was changed from outside meanwhile.
         """
         generation, began = self.session.generation, time.monotonic()
         draft = await self._draft(limit - 1)
@@ -77,7 +80,8 @@ class Decoder:
         plan_version = self.plan.version  # a re-plan during the pass takes effect at the next block
         if generation != self.session.generation:
             return None
-        verified = await self.session.verify(draft.token_ids, num_top_logprobs)
+        far = self._ahead(limit - 1) if ahead and not draft.token_ids else Ahead()
+        verified = await self.session.verify(draft.token_ids, num_top_logprobs, far)
         if verified is None:
             return None
         self._observe(draft, verified, waited_s)
@@ -125,7 +129,7 @@ class Decoder:
             self._links.append(link)
         for link in old.values():
             self._retire(link)
-        self._changed.set()
+        self._attend()
 
     def stats(self) -> tuple[list[PairStats], list[TierStats]]:
         """Return what this tier and all below it did so far, by pair and by tier."""
@@ -147,7 +151,7 @@ class Decoder:
         """Wait for a draft of at most `most` tokens as long as that pays."""
         most = self._budget.affordable(self._steps, min(most, self.session.room - 1))
         # The first pass over a single token says what plain decoding takes.
-        if most <= 0 or not self._steps.is_known:
+        if most <= 0 or not self._steps.is_known or self.session.is_ahead:
             return _Draft()
         for link in self._links:
             link.sync(min(most, link.plan.num_speculative_tokens), self._last_s)
@@ -195,8 +199,19 @@ class Decoder:
         for link in draft.links:
             link.pace.round(round_s, num_tokens, plain_s, length)
 
+    def _ahead(self, limit: int) -> Ahead:
+        """Return how far the model may go on by itself: as long as no drafter is to be asked."""
+        lengths = (link.num_unattended for link in self._links)
+        number = min(limit, self.session.room - 1, *lengths)
+        return Ahead(number, self._request.stop_token_ids)
+
+    def _attend(self) -> None:
+        """See at the next step what the drafters have."""
+        self.session.attend()
+        self._changed.set()
+
     def _link(self, drafter: Plan) -> DrafterLink:
-        observer = Observer(self._changed.set, self._lost)
+        observer = Observer(self._attend, self._lost)
         channel = self._channels.to(drafter.address)
         return DrafterLink(drafter, self._request, self.session.sequence, channel, observer)
 

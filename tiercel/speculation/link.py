@@ -1,5 +1,6 @@
 """A parent's view of one drafter: tells it the truth, holds what it proposes, judges its worth."""
 
+import sys
 import time
 from dataclasses import dataclass, field, replace
 
@@ -70,6 +71,13 @@ class DrafterLink:
     def is_over(self) -> bool:
         """Whether the link has given up: the drafter refused what trying again cannot mend."""
         return self._connection.is_over
+
+    @property
+    def num_unattended(self) -> int:
+        """Tokens that the parent may decode without looking here; it is told of any change."""
+        if not self.is_open:
+            return sys.maxsize
+        return self.pace.num_resting(len(self.sequence))
 
     def is_due(self, plain_s: float) -> bool:
         """Return whether to wait for a block, plain decoding taking `plain_s` for each token."""
@@ -152,6 +160,7 @@ class DrafterLink:
         if kind == "opened":
             self._opened = True
             self.pace.asked(time.monotonic())
+            self.observer.changed()
         elif kind == "block":
             self._take_block(message.block)
         elif kind == "resync":

@@ -39,6 +39,10 @@ class Pace:
         """Return whether the drafter is to be asked when the sequence has `length` tokens."""
         return length >= self._resume_at
 
+    def num_resting(self, length: int) -> int:
+        """Return how many more tokens go by before the drafter is asked again."""
+        return max(0, self._resume_at - length)
+
     def pays(self, plain_s: float, most_tokens: int) -> bool:
         """Return whether to wait for a block, plain decoding taking `plain_s` for each token.
 

@@ -68,7 +68,9 @@ class ModelProposer:
         if self._decoder.session.room <= 0:
             return Proposal((), (), 0.0, num_unsure=0)
         confidence = self._decoder.plan.draft_confidence
-        step = await self._decoder.step(max_tokens, 0 if confidence > 0 else None)
+        # A token that is too unlikely is the last one: what follows it would be for nothing.
+        wanted = 0 if confidence > 0 else None
+        step = await self._decoder.step(max_tokens, wanted, ahead=confidence <= 0)
         if step is None:
             return None
         is_unsure = confidence > 0 and exp(step.logprobs[-1].logprob) < confidence

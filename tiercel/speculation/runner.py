@@ -6,8 +6,8 @@ Batches are formed anew for every pass: sessions join and leave between passes.
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from tiercel.engines.language_model import LanguageModel
 from tiercel.speculation.passes import Outcome, Passes
@@ -23,7 +23,8 @@ _Batch = list[tuple[Turn[Any], int]]
 class ModelRunner:
     """One model and one thread; the turns that wait share a pass if the model can do that.
 
-    Everything but the passes happens on the event loop.
+    Everything but the passes happens on the event loop. While no others wait, turns that follow
+    from those of a pass are run without coming back to it in between.
     """
 
     def __init__(self, model: LanguageModel, *, prefix_cache_tokens: int = 0) -> None:
@@ -33,6 +34,8 @@ class ModelRunner:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._waiting = WaitingTurns(self.description.max_batch_rows)
         self._results: dict[Turn[Any], asyncio.Future[Any]] = {}
+        # Of turns that followed, and are over before their session asked.
+        self._early: WeakKeyDictionary[Turn[Any], Outcome] = WeakKeyDictionary()
         # One that runs, and for a model without batches the one that is next.
         self._most_passes = 1 if self.description.max_batch_rows else 2
         self._num_passes = 0
@@ -47,9 +50,15 @@ class ModelRunner:
 
         A turn that is cancelled in time never starts. Raises what the model or `judge` raises.
         """
-        result = self._results[turn] = asyncio.get_running_loop().create_future()
         self._waiting.add(turn)
         self._start_passes()
+        return await self.result_of(turn)
+
+    async def result_of(self, turn: Turn[T]) -> T | None:
+        """Return what a turn judged that followed from another; as `run` otherwise."""
+        result = self._results[turn] = asyncio.get_running_loop().create_future()
+        if (early := self._early.pop(turn, None)) is not None:
+            self._settle(turn, early)
         try:
             return await result  # type: ignore[no-any-return]  # of this turn's type
         finally:
@@ -69,23 +78,56 @@ class ModelRunner:
         while self._num_passes < self._most_passes and (batch := self._waiting.take()):
             self._num_passes += 1
             loop = asyncio.get_running_loop()
-            done = loop.run_in_executor(self._executor, self._passes.run, batch)
-            done.add_done_callback(partial(self._over, batch))
+            done = loop.run_in_executor(self._executor, self._drive, batch, loop)
+            done.add_done_callback(self._over)
 
-    def _over(self, batch: _Batch, done: "asyncio.Future[list[Outcome]]") -> None:
+    def _drive(
+        self, batch: _Batch, loop: asyncio.AbstractEventLoop
+    ) -> tuple[_Batch, list[Outcome]]:
+        """Run passes, in the model's thread, while all turns have others that follow.
+
+        Returns the last batch and its outcomes; the others are settled already.
+        """
+        while True:
+            outcomes = self._outcomes(batch)
+            following = [turn.next for turn, _ in batch if turn.next is not None]
+            if len(following) < len(batch) or self._num_passes > 1 or len(self._waiting):
+                return batch, outcomes
+            loop.call_soon_threadsafe(self._settle_all, batch, outcomes)
+            batch = [(turn, turn.num_left) for turn in following]
+
+    def _outcomes(self, batch: _Batch) -> list[Outcome]:
+        try:
+            outcomes = self._passes.run(batch)
+            for (turn, _), outcome in zip(batch, outcomes, strict=True):
+                if outcome.result is not None:
+                    turn.next = turn.follow(outcome.result)
+        except Exception as error:
+            return [Outcome(error=error)] * len(batch)
+        return outcomes
+
+    def _over(self, done: "asyncio.Future[tuple[_Batch, list[Outcome]]]") -> None:
         self._num_passes -= 1
-        error = done.exception()
-        outcomes = [Outcome(error=error)] * len(batch) if error else done.result()
-        for (turn, _), outcome in zip(batch, outcomes, strict=True):
-            self._settle(turn, outcome)
+        batch, outcomes = done.result()
+        self._settle_all(batch, outcomes)
+        for turn, _ in batch:
+            if turn.next is not None:
+                self._waiting.add(turn.next)
         # After the sessions that got their results: most come back with their next turn at once.
         asyncio.get_running_loop().call_soon(self._start_passes)
 
+    def _settle_all(self, batch: _Batch, outcomes: list[Outcome]) -> None:
+        for (turn, _), outcome in zip(batch, outcomes, strict=True):
+            self._settle(turn, outcome)
+
     def _settle(self, turn: Turn[Any], outcome: Outcome) -> None:
         result = self._results.get(turn)
-        if result is None or result.done():
+        if result is None:
+            self._early[turn] = outcome
+            self._waiting.discard(turn)
+        elif result.done():
             return
-        if not outcome.is_over:
+        elif not outcome.is_over:
             self._waiting.add(turn)
         elif outcome.error is not None:
             result.set_exception(outcome.error)

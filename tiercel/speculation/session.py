@@ -11,6 +11,9 @@ from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.turn import Memory, Turn
 from tiercel.types import Rule, SamplingParams, TierStats, TokenLogprob
 
+# Tokens that the model may be ahead of what was asked for: enough never to wait.
+_MOST_AHEAD = 3
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -32,12 +35,22 @@ class Verified:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """How many tokens may be decoded before they are asked for, and which ones end that."""
+
+    num_tokens: int = 0
+    stop_token_ids: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
 class _Job:
     """What is to be judged: a draft whose first token has an offset in the generated text."""
 
     draft: tuple[int, ...]
     offset: int  # in bytes
     num_top_logprobs: int | None
+    ahead: Ahead
+    generation: int
 
 
 class Session:
@@ -55,6 +68,10 @@ class Session:
         self._runner, self._vocabulary, self._terms = runner, vocabulary, terms
         # All but the prompt's last token stays in the cache; that one may be fed again.
         self._memory = Memory(num_lasting=max(0, terms.num_prompt_tokens - 1))
+        self._next: Turn[Verified] | None = None  # plain, and under way before it is asked for
+        self._may_follow = True
+        # Of turns that went ahead: the first is written in the model's thread only.
+        self._num_followed = self._num_taken = 0
         self._fed_length = 0  # tokens at the start of the cache that are the sequence's
         self._floor = 0  # what _fed_length may be after the turn that runs
         self._offsets = [0]  # byte offset of the generated text at each generated position
@@ -66,50 +83,67 @@ class Session:
         """How many more tokens the model's context takes."""
         return self._runner.description.max_length - len(self.sequence)
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the next token is being decoded already, without a draft."""
+        return self._next is not None
+
     def cut(self, length: int) -> None:
         """Drop every token from position `length` on."""
         self.sequence.cut(length)
         del self._offsets[max(1, length - self._terms.num_prompt_tokens + 1) :]
         self._fed_length = min(self._fed_length, length)
         self._floor = min(self._floor, length)
-        self.generation += 1
+        self._void()
 
     def append(self, token_ids: Sequence[int]) -> None:
         """Add tokens that were decided elsewhere."""
         self.sequence.append(token_ids)
         self._note_offsets(token_ids)
-        self.generation += 1
+        self._void()
 
     async def verify(
-        self, draft: Sequence[int], num_top_logprobs: int | None = None
+        self,
+        draft: Sequence[int],
+        num_top_logprobs: int | None = None,
+        ahead: Ahead = Ahead(),
     ) -> Verified | None:
         """Run the draft through the model and commit what the rule lets stand, and one token more.
 
-        An empty draft is plain decoding. `num_top_logprobs` None gives no log-probabilities.
+        An empty draft is plain decoding; then the model may go on `ahead`. While it is, the draft
+        must be empty. `num_top_logprobs` None gives no log-probabilities.
         Returns None if the sequence was changed meanwhile. Raises ModelFault, and InvalidRequest
         if the model's context is full.
         """
         generation, length = self.generation, len(self.sequence)
-        # The last token goes in again if the cache holds it: its logits are what is asked for.
-        start, self._floor = min(self._fed_length, length - 1), length
-        turn = Turn(
-            memory=self._memory,
-            start=start,
-            tokens=self.sequence.tokens(start) + list(draft),
-            num_logits=len(draft) + 1,
-            judge=partial(self._judge, _Job(tuple(draft), self._offsets[-1], num_top_logprobs)),
-            is_stale=lambda: generation != self.generation,
-        )
-        verified = await self._runner.run(turn)
-        self._note_time(turn.seconds, is_prefill=start < self._terms.num_prompt_tokens - 1)
+        self._floor = length
+        if self._next is not None:
+            turn = self._next
+            self._num_taken += 1
+            verified = await self._runner.result_of(turn)
+        else:
+            # The last token goes in again if the cache holds it: its logits are what is asked for.
+            start = min(self._fed_length, length - 1)
+            tokens = [*self.sequence.tokens(start), *draft]
+            self._may_follow = True
+            self._num_taken = self._num_followed
+            job = _Job(tuple(draft), self._offsets[-1], num_top_logprobs, ahead, generation)
+            turn = self._turn(start, tokens, job)
+            verified = await self._runner.run(turn)
+        self._note_time(turn.seconds, is_prefill=turn.start < self._terms.num_prompt_tokens - 1)
         if verified is None or generation != self.generation:
             self._fed_length = min(self._floor, self._memory.length)
             return None
+        self._next = turn.next
         self._num_passes += 1
         self._fed_length = length + verified.num_accepted
         self.sequence.append(verified.token_ids)
         self._note_offsets(verified.token_ids)
         return replace(verified, compute_s=turn.seconds)
+
+    def attend(self) -> None:
+        """Go no further ahead than the turn that runs: there may be something to draft with."""
+        self._may_follow = False
 
     def stats(self, tier: str) -> TierStats:
         """Return what the model did for this session so far."""
@@ -124,7 +158,39 @@ class Session:
 
     def close(self) -> None:
         """Give the cache back; a pass that still runs ends first."""
+        self._void()
         self._runner.release(self._memory, self.sequence.tokens(0, self._fed_length))
+
+    def _void(self) -> None:
+        """Let what runs or waits for this session come to nothing."""
+        self.generation += 1
+        self._next = None
+
+    def _turn(self, start: int, tokens: Sequence[int], job: _Job) -> Turn[Verified]:
+        return Turn(
+            memory=self._memory,
+            start=start,
+            tokens=tokens,
+            num_logits=len(job.draft) + 1,
+            judge=partial(self._judge, job),
+            is_stale=lambda: job.generation != self.generation,
+            follow=partial(self._follow, start + len(tokens), job),
+        )
+
+    def _follow(self, start: int, job: _Job, verified: Verified) -> Turn[Verified] | None:
+        """Return the plain turn after one without a draft, in the model's thread."""
+        ahead, tokens = job.ahead, verified.token_ids
+        is_last = ahead.num_tokens <= 0 or tokens[-1] in ahead.stop_token_ids
+        is_far = self._num_followed - self._num_taken >= _MOST_AHEAD
+        if job.draft or is_last or is_far or not self._may_follow:
+            return None
+        self._num_followed += 1
+        following = replace(
+            job,
+            offset=self._vocabulary.advance(job.offset, tokens),
+            ahead=replace(ahead, num_tokens=ahead.num_tokens - 1),
+        )
+        return self._turn(start, tokens, following)
 
     def _judge(self, job: _Job, logits: Logits) -> Verified:
         rule, params = RULES[self._terms.rule], self._terms.params

@@ -30,6 +30,8 @@ class Turn(Generic[T]):
     """Feed `tokens` from position `start` on, in one pass or several, and judge the last logits.
 
     `is_stale` is asked in the model's thread before every pass: once true, the turn is over.
+    `follow` makes, from what was judged, the session's next turn; it may run at once, before the
+    event loop has heard of this one, and is then `next`.
     """
 
     memory: Memory
@@ -38,6 +40,8 @@ class Turn(Generic[T]):
     num_logits: int
     judge: Callable[[Logits], T]
     is_stale: Callable[[], bool]
+    follow: "Callable[[T], Turn[T] | None]" = lambda _: None
+    next: "Turn[T] | None" = None
     num_fed: int = 0  # of the tokens; adopted ones count
     seconds: float = 0.0  # that passes for it took, and judging
 

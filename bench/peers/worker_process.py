@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from bench.concurrency.wave import Wave
 from bench.peers.environment import (
     REPOSITORY,
     PeerUnavailableError,
@@ -63,7 +64,7 @@ class WorkerProcess:
     ) -> None:
         self._end()
 
-    def ask(self, question: Question, timeout_s: float = 300.0) -> dict[str, Any]:
+    def ask(self, question: Question | Wave, timeout_s: float = 300.0) -> dict[str, Any]:
         """Return the worker's line; raises PeerUnavailableError if it fails, dies or is late."""
         try:
             self._questions.write(json.dumps(asdict(question)) + "\n")

@@ -19,6 +19,8 @@ def _tiny(engine: str, dtype: str) -> Callable[[Path], LanguageModel]:
 
 
 ENGINES = {
+    "native-int4": _tiny("native", "int4"),
+    "native-int8": _tiny("native", "int8"),
     "onnx-int4": _tiny("onnx", "int4"),
     "onnx-fp32": _tiny("onnx", "fp32"),
     "torch": _tiny("torch", "fp32"),

@@ -41,6 +41,7 @@ class Request:
     sampling: SamplingParams = field(default_factory=SamplingParams)
     seeded: bool = True
     stop: StopConditions = field(default_factory=StopConditions)
+    ignore_eos: bool = False
     plan: Outline | str | None = None
     policy: str = ""
     kind: str = ""
@@ -92,7 +93,7 @@ class RouterClient:
         message = router_pb2.RouteRequest(
             prompt=prompt_to_pb(request.prompt),
             sampling=_sampling_to_pb(request),
-            stop=stop_to_pb(request.stop),
+            stop=stop_to_pb(request.stop, ignore_eos=request.ignore_eos),
             objective=_objective_to_pb(request),
             kind=request.kind,
         )
@@ -130,7 +131,7 @@ def _generate_to_pb(request: Request) -> router_pb2.GenerateRequest:
         request_id=request.request_id,
         prompt=prompt_to_pb(request.prompt),
         sampling=_sampling_to_pb(request),
-        stop=stop_to_pb(request.stop),
+        stop=stop_to_pb(request.stop, ignore_eos=request.ignore_eos),
         objective=_objective_to_pb(request),
         logprobs=request.logprobs,
         num_top_logprobs=request.num_top_logprobs,

@@ -10,7 +10,7 @@ from bench.peers.workers.pipe import Answer, Question, Stopwatch
 
 def load(options: dict[str, Any]) -> tuple[pipe.Ask, dict[str, Any]]:
     """Load `gguf` on `threads` threads; `speculation` names one of its n-gram types."""
-    server = xllamacpp.Server(_params(options))
+    server = xllamacpp.Server(server_params(options))
 
     def ask(question: Question) -> Answer:
         watch = Stopwatch()
@@ -22,7 +22,7 @@ def load(options: dict[str, Any]) -> tuple[pipe.Ask, dict[str, Any]]:
             elif "choices" not in chunk:
                 failures.append(str(chunk))
 
-        server.handle_completions(_request(question), on_chunk)
+        server.handle_completions(completion_request(question), on_chunk)
         if failures or not watch.answer.arrivals:
             raise RuntimeError(failures[0] if failures else "no token came")
         return watch.answer
@@ -30,7 +30,8 @@ def load(options: dict[str, Any]) -> tuple[pipe.Ask, dict[str, Any]]:
     return ask, {"build": str(xllamacpp.BUILD_INFO)}
 
 
-def _params(options: dict[str, Any]) -> Any:
+def server_params(options: dict[str, Any]) -> Any:
+    """Return the parameters of a server with one slot."""
     params = xllamacpp.CommonParams()
     params.model.path = options["gguf"]
     params.n_ctx = options["context"]
@@ -47,7 +48,8 @@ def _params(options: dict[str, Any]) -> Any:
     return params
 
 
-def _request(question: Question) -> dict[str, Any]:
+def completion_request(question: Question) -> dict[str, Any]:
+    """Return the body of a request that streams a greedy answer with its timings."""
     return {
         "prompt": question.token_ids,
         "n_predict": question.max_new_tokens,

@@ -1,0 +1,1 @@
+"""Many clients at once: Tiercel through its services against llama.cpp's server."""

@@ -12,7 +12,7 @@ class Settings(TierSettings):
     tier: str = Field(default="suffix", min_length=1, description="name of the tier")
     engine: str = Field(default="suffix", description="suffix, or an engine with a model")
     min_confidence: float = Field(
-        default=0.2,
+        default=0.3,
         ge=0,
         le=1,
         description="suffix: a block ends where its likelihood falls below this, if not the plan's",

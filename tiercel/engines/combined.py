@@ -1,12 +1,13 @@
-"""Drafts from several sources, token by token: whichever is surest of the next one."""
+"""Drafts from several sources, token by token, weighing what each of them guesses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from tiercel.engines.guesses import Guess, Source
 
-# A guess this sure is taken at once: sources further down are dearer and rarely surer.
-_SURE = 0.8
+# A guess this sure is taken at once: sources further down are dearer, and would not change it.
+_SURE = 0.95
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class CombinedDrafter:
         """
         draft, confidence = Draft([], []), 1.0
         while len(draft.tokens) < max_tokens:
-            name, guess = self._surest()
+            name, guess = self._guess()
             if guess is None or (confidence := confidence * guess.confidence) < min_confidence:
                 break
             self.append([guess.token])
@@ -50,12 +51,34 @@ class CombinedDrafter:
             draft.sources.append(name)
         return draft
 
-    def _surest(self) -> tuple[str, Guess | None]:
-        name, best = "", None
+    def _guess(self) -> tuple[str, Guess | None]:
+        """Return what is likeliest to follow, and the source that is surest of it."""
+        guesses: list[tuple[str, Guess]] = []
         for source in self._sources:
-            guess = source.guess()
-            if guess is not None and (best is None or guess.confidence > best.confidence):
-                name, best = source.name, guess
-            if best is not None and best.confidence >= _SURE:
-                break
-        return name, best
+            if (guess := source.guess()) is not None:
+                guesses.append((source.name, guess))
+                if guess.confidence >= _SURE:
+                    return guesses[-1]
+        if len(guesses) < 2:
+            return guesses[0] if guesses else ("", None)
+        best = weighed([guess for _, guess in guesses])
+        agreeing = [one for one in guesses if one[1].token == best.token]
+        return max(agreeing, key=lambda one: one[1].confidence)[0], best
+
+
+def weighed(guesses: Sequence[Guess]) -> Guess:
+    """Return the likeliest of the tokens that at least one source guesses.
+
+    A guess holds with the chance of its confidence, whatever the others do; one that does not says
+    nothing of its token ("noisy or"). Guesses of different tokens cannot both hold. So the chance
+    of a token is that a guess of it holds and none of another, out of all that may be, that no
+    guess holds included.
+    """
+    nobody = prod(1 - guess.confidence for guess in guesses)
+    chances: dict[int, float] = {}
+    for token in dict.fromkeys(guess.token for guess in guesses):
+        others = prod(1 - guess.confidence for guess in guesses if guess.token != token)
+        chances[token] = others - nobody
+    likeliest = max(chances, key=chances.__getitem__)  # the first of equals
+    total = sum(chances.values()) + nobody
+    return Guess(likeliest, chances[likeliest] / total if total > 0 else 0.0)

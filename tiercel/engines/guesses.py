@@ -1,12 +1,10 @@
 """What any source of drafts says: the next token, and how likely it is to be right."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Guess:
+class Guess(NamedTuple):
     """One token that may follow."""
 
     token: int

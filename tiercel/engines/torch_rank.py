@@ -15,7 +15,7 @@ from tiercel.engines.torch_weights import Share, WeightsReader
 from tiercel.errors import InvalidRequest
 from tiercel.models.weights import Weights
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Of what is free on a GPU after loading; the rest is for activations and logits.
 _SHARE_FOR_CACHES = 0.85
 
@@ -32,8 +32,8 @@ class RankSettings:
     def dtype_name(self) -> str:
         """Return the number format; raises InvalidRequest for one that is not to be had."""
         chosen = self.dtype or ("bf16" if self.device_of(0).type == "cuda" else "fp32")
-        if chosen not in _DTYPES:
-            names = ", ".join(_DTYPES)
+        if chosen not in DTYPES:
+            names = ", ".join(DTYPES)
             raise InvalidRequest("dtype", chosen, f"the torch engine knows {names}")
         return chosen
 
@@ -75,7 +75,7 @@ class TorchRank:
         self._num_ranks = settings.num_ranks
         share = Share(rank, settings.num_ranks)
         self._weights = WeightsReader(
-            weights, share, _DTYPES[settings.dtype_name()], self.device
+            weights, share, DTYPES[settings.dtype_name()], self.device
         ).read()
 
     def most_cache_tokens(self) -> int | None:

@@ -1,0 +1,1 @@
+"""The torch engine against the transformers library on one GPU, sequences in batches."""

@@ -50,7 +50,7 @@ static void prepare_attention(void *context, int row, int worker) {
     const int size = self->shape.hidden_size;
     float *normed = self->normed + row * size;
     root_mean_square_norm(self, self->residual + row * size, s->weights->attention_norm, normed);
-    quantize_for(s->weights->qkv, s->weights->num_qkv, self->hidden_rows, row, normed);
+    quantize_for(s->weights->qkv, NUM_QKV, self->hidden_rows, row, normed);
 }
 
 static void rotate(float *head, int head_dim, const float *cosines, const float *sines) {
@@ -125,7 +125,7 @@ static void prepare_feed_forward(void *context, int row, int worker) {
     float *normed = self->normed + row * size;
     add_to_residual(self, row);
     root_mean_square_norm(self, self->residual + row * size, s->weights->feed_forward_norm, normed);
-    quantize_for(s->weights->gate_up, s->weights->num_gate_up, self->hidden_rows, row, normed);
+    quantize_for(s->weights->gate_up, NUM_GATE_UP, self->hidden_rows, row, normed);
 }
 
 static void gate(void *context, int row, int worker) {
@@ -152,13 +152,13 @@ static void run_layer(step *s) {
     const model *shape = &self->shape;
     const int rows = s->rows->num_rows;
     workers_run(self->team, prepare_attention, s, rows);
-    apply(s, w->qkv, w->num_qkv, self->hidden_rows, self->qkv, self->qkv_width, rows);
+    apply(s, w->qkv, NUM_QKV, self->hidden_rows, self->qkv, self->qkv_width, rows);
     workers_run(self->team, place_keys, s, rows);
     workers_run(self->team, attend_one, s, rows * shape->num_kv_heads);
     workers_run(self->team, quantize_attended, s, rows);
     apply(s, &w->attention_out, 1, self->attended_rows, self->added, shape->hidden_size, rows);
     workers_run(self->team, prepare_feed_forward, s, rows);
-    apply(s, w->gate_up, w->num_gate_up, self->hidden_rows, self->gate_up,
+    apply(s, w->gate_up, NUM_GATE_UP, self->hidden_rows, self->gate_up,
           2 * shape->intermediate_size, rows);
     workers_run(self->team, gate, s, rows);
     apply(s, &w->down, 1, self->gated_rows, self->added, shape->hidden_size, rows);

@@ -8,10 +8,12 @@
 /* Rows of one pass at most. */
 #define MAX_ROWS 64
 
-/* Matrices that read the same rows may be of several formats: up to three parts. */
+#define NUM_QKV 3
+#define NUM_GATE_UP 2
+
+/* Matrices that read the same rows may be of several formats. */
 typedef struct {
-    matrix qkv[3], gate_up[2], attention_out, down;
-    int32_t num_qkv, num_gate_up;
+    matrix qkv[NUM_QKV], gate_up[NUM_GATE_UP], attention_out, down;
     const float *qkv_bias; /* or NULL */
     const float *attention_norm, *feed_forward_norm;
 } layer;

@@ -10,6 +10,7 @@
 
 #define MAX_TILE 8       /* rows whose sums fit in the registers */
 #define PANELS_PER_ITEM 4
+#define SCALE_BYTES (2 * PANEL)
 
 void quantize_row(quantized_rows *into, int row, const float *values) {
     const int num_blocks = into->inputs / into->block;
@@ -56,19 +57,12 @@ INLINE void split(const uint8_t *packed, uint8_t low[4 * LANES], uint8_t high[4 
     }
 }
 
-INLINE floats load_scales(const uint8_t *from, int are_halves) {
-    if (are_halves) return load_halves((const half *)from);
-    floats v;
-    memcpy(&v, from, sizeof v);
-    return v;
-}
-
 /* One panel times `tile` rows, from `first` on. Called with constants, so that the compiler unrolls
  * everything and keeps the sums in registers. */
-INLINE void panel_times_rows(const uint8_t *panel, int bits, int block, int are_halves,
-                             const quantized_rows *rows, int first, int tile, floats *results) {
+INLINE void panel_times_rows(const uint8_t *panel, int bits, int block, const quantized_rows *rows,
+                             int first, int tile, floats *results) {
     const int inputs = rows->inputs, num_blocks = inputs / block;
-    const int code_bytes = block * PANEL * bits / 8, scale_bytes = (are_halves ? 2 : 4) * PANEL;
+    const int code_bytes = block * PANEL * bits / 8;
     const int8_t *codes = rows->codes + (size_t)first * (size_t)inputs;
     const float *scales = rows->scales + (size_t)first * (size_t)num_blocks;
     const int32_t *sums = rows->sums + (size_t)first * (size_t)num_blocks;
@@ -87,32 +81,36 @@ INLINE void panel_times_rows(const uint8_t *panel, int bits, int block, int are_
                 if (bits == 4) dots[r] = add_dots(dots[r], high, four + block / 2);
             }
         }
-        const floats steps = load_scales(panel + code_bytes, are_halves);
+        const half *numbers = (const half *)(panel + code_bytes);
+        const floats steps = load_halves(numbers);
         floats offsets = {0};
-        if (bits == 4) offsets = load_scales(panel + code_bytes + scale_bytes, are_halves);
+        if (bits == 4) offsets = load_halves(numbers + PANEL);
         for (int r = 0; r < tile; r++) {
             floats part = __builtin_convertvector(dots[r], floats) * steps;
             if (bits == 4) part += offsets * (float)sums[r * num_blocks + b];
             totals[r] += part * scales[r * num_blocks + b];
         }
-        panel += code_bytes + scale_bytes * (bits == 4 ? 2 : 1);
+        panel += code_bytes + SCALE_BYTES * (bits == 4 ? 2 : 1);
     }
     for (int r = 0; r < tile; r++) results[r] = totals[r];
 }
 
-#define TILE(count)                                                                             \
-    case count:                                                                                 \
-        panel_times_rows(panel, bits, block, are_halves, rows, first, count, results);          \
+#define TILE(count)                                                             \
+    case count:                                                                 \
+        panel_times_rows(panel, bits, block, rows, first, count, results);      \
         break;
 
-INLINE void panel_times_some(const uint8_t *panel, int bits, int block, int are_halves,
-                             const quantized_rows *rows, int first, int tile, floats *results) {
+INLINE void panel_times_some(const uint8_t *panel, int bits, int block, const quantized_rows *rows,
+                             int first, int tile, floats *results) {
     switch (tile) { TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) }
 }
 
+static size_t block_bytes(const matrix *m) {
+    return (size_t)m->block * PANEL * (size_t)m->bits / 8 + SCALE_BYTES * (m->bits == 4 ? 2 : 1);
+}
+
 static size_t panel_bytes(const matrix *m) {
-    const size_t scales = (size_t)(m->half_scales ? 2 : 4) * PANEL * (m->bits == 4 ? 2 : 1);
-    return (size_t)(m->inputs / m->block) * ((size_t)m->block * PANEL * m->bits / 8 + scales);
+    return (size_t)(m->inputs / m->block) * block_bytes(m);
 }
 
 static int code_at(const matrix *m, const uint8_t *codes, int lane, int input) {
@@ -124,28 +122,20 @@ static int code_at(const matrix *m, const uint8_t *codes, int lane, int input) {
 
 void read_row(const matrix *m, int output, float *into) {
     const uint8_t *panel = m->panels + panel_bytes(m) * (size_t)(output / PANEL);
-    const int num_blocks = m->inputs / m->block, lane = output % PANEL;
-    const size_t code_bytes = (size_t)m->block * PANEL * (size_t)m->bits / 8;
-    const size_t scale_bytes = (size_t)(m->half_scales ? 2 : 4) * PANEL;
-    for (int b = 0; b < num_blocks; b++, panel += panel_bytes(m) / (size_t)num_blocks) {
-        const floats scales = load_scales(panel + code_bytes, m->half_scales);
-        floats offsets = {0};
-        if (m->bits == 4) offsets = load_scales(panel + code_bytes + scale_bytes, m->half_scales);
+    const int lane = output % PANEL;
+    for (int first = 0; first < m->inputs; first += m->block, panel += block_bytes(m)) {
+        const half *numbers = (const half *)(panel + m->block * PANEL * m->bits / 8) + lane;
+        const float step = (float)*numbers, offset = m->bits == 4 ? (float)numbers[PANEL] : 0.0f;
         for (int i = 0; i < m->block; i++)
-            into[b * m->block + i] = (float)code_at(m, panel, lane, i) * scales[lane] + offsets[lane];
+            into[first + i] = (float)code_at(m, panel, lane, i) * step + offset;
     }
 }
 
 static void panel_times_tile(const matrix *m, const uint8_t *panel, const quantized_rows *rows,
                              int first, int tile, floats *results) {
-    if (m->bits == 4 && m->half_scales)
-        panel_times_some(panel, 4, 32, 1, rows, first, tile, results);
-    else if (m->bits == 4)
-        panel_times_some(panel, 4, 32, 0, rows, first, tile, results);
-    else if (m->block == 32)
-        panel_times_some(panel, 8, 32, 0, rows, first, tile, results);
-    else
-        panel_times_some(panel, 8, 16, 0, rows, first, tile, results);
+    if (m->bits == 4) panel_times_some(panel, 4, 32, rows, first, tile, results);
+    else if (m->block == 32) panel_times_some(panel, 8, 32, rows, first, tile, results);
+    else panel_times_some(panel, 8, 16, rows, first, tile, results);
 }
 
 /* Asks for the next panel while this one is used again: the processor itself looks ahead only as

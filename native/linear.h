@@ -20,10 +20,10 @@ typedef struct {
 /* A matrix in panels of 16 outputs. A panel is a sequence of blocks along the inputs, each
  *   codes    bits 4: [block / 8, 16, 4] bytes, input i of the first half of the block in the low
  *            nibble, input i + block / 2 in the high one; bits 8: [block / 4, 16, 4] bytes
- *   scales   16 numbers, half if `half_scales`, else float
- *   offsets  the same again; bits 4 only. With bits 8 the code of 0 is 128. */
+ *   scales   16 halves
+ *   offsets  16 halves; bits 4 only. With bits 8 the code of 0 is 128. */
 typedef struct {
-    int32_t bits, block, inputs, outputs, half_scales;
+    int32_t bits, block, inputs, outputs;
     int32_t column; /* where the first output goes in a row of the result */
     const uint8_t *panels;
 } matrix;

@@ -77,7 +77,7 @@ def measure(graph: str, on: Machine, repeats: int) -> list[MeasuredPass]:
 def _costs(engine: str, dtype: str) -> PassCosts:
     weights = resolve(DEFAULT_MODEL).weights
     if engine == "native":
-        return PassCosts.of_native(NativeWeights(weights, int(dtype[3:]), 1), weights.config)
+        return PassCosts.of_native(NativeWeights(weights, dtype), weights.config)
     return PassCosts.read(built_graph(weights, dtype), weights.config)
 
 

@@ -94,7 +94,7 @@ def _attention_ops(config: ModelConfig) -> int:
 def _panel_bytes(matrix: Matrix) -> int:
     """Return the size of a matrix: codes, scales, and for 4 bits offsets."""
     blocks = matrix.inputs * matrix.outputs // matrix.block
-    numbers = (2 if matrix.half_scales else 4) * (2 if matrix.bits == 4 else 1)
+    numbers = 2 * (2 if matrix.bits == 4 else 1)
     return int(blocks * (matrix.block * matrix.bits // 8 + numbers))
 
 

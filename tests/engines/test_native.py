@@ -9,17 +9,21 @@ import pytest
 from tests.engines.conftest import TinyLoader
 from tests.engines.passes import logits_by_widths, random_tokens, same_bits
 from tests.tiny_model import tiny_gguf
-from tiercel.engines import load, native_library
+from tiercel.engines import load, native, native_library
 from tiercel.engines.language_model import Step
 from tiercel.engines.native import NativeModel
 from tiercel.engines.native_panels import Panels, centred_8_bit, panels_of
 from tiercel.errors import InvalidRequest, ModelFault, ModelUnavailable
-from tiercel.models.blocks import QuantizedBlocks, quantized
+from tiercel.models.blocks import quantized
+from tiercel.models.resolve import resolve
+from tiercel.models.weights import Weights
 
 
 def tiny(folder: Path, dtype: str = "int4", architecture: str = "llama", **options) -> NativeModel:
     path = tiny_gguf(folder, architecture=architecture)
-    model, _ = load("native", str(path), dtype=dtype, **{"threads": 1, **options})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIERCEL_CACHE", str(folder / "cache"))
+        model, _ = load("native", str(path), dtype=dtype, **{"threads": 1, **options})
     assert isinstance(model, NativeModel)
     return model
 
@@ -125,17 +129,46 @@ def test_a_bad_step_is_refused_before_any_cache_is_touched(tiny_folder: Path) ->
         model.extend([Step(good, [1], 1)])
 
 
-def test_weights_that_are_not_numbers_are_a_fault(tiny_folder: Path) -> None:
-    model = tiny(tiny_folder)
-    cache = model.open()
-    model.extend([Step(cache, [1, 2], 0)])
-    norm = np.ctypeslib.as_array(
-        (np.ctypeslib.ctypes.c_float * 64).from_address(model._weights.model.output_norm)
-    )
-    norm[3] = np.nan
+class Poisoned:
+    """Weights with one number that is none, in the norm before the head or before a layer."""
+
+    def __init__(self, weights: Weights, name: str) -> None:
+        self.config, self.blocks = weights.config, weights.blocks
+        self.digest = f"{name:x<64}"
+        self._weights, self._name = weights, name
+
+    def dense(self, name: str) -> np.ndarray:
+        values = self._weights.dense(name)
+        if name == self._name:
+            values = values.copy()
+            values[3] = np.nan
+        return values
+
+
+@pytest.mark.parametrize("name", ["output_norm.weight", "blk.0.attn_norm.weight"])
+def test_weights_that_are_not_numbers_are_a_fault(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    weights = resolve(str(tiny_gguf(tiny_folder))).weights
+    monkeypatch.setenv("TIERCEL_CACHE", str(tiny_folder / "cache"))
     with pytest.raises(ModelFault):
-        model.extend([Step(cache, [3], 1)])
-    assert cache.length == 2
+        NativeModel("poisoned", Poisoned(weights, name))
+
+
+def test_a_fault_leaves_the_caches_as_they_were(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(logits: np.ndarray) -> None:
+        raise ModelFault("for the test")
+
+    model = tiny(tiny_folder)
+    cache, tokens = model.open(), random_tokens(30, 269)
+    model.extend([Step(cache, tokens[:20], 0)])
+    with monkeypatch.context() as patch, pytest.raises(ModelFault):
+        patch.setattr(native, "check_logits", fault)
+        model.extend([Step(cache, [1, 2, 3], 1)])
+    (rows,) = model.extend([Step(cache, tokens[20:], 10)])
+    assert same_bits(rows, logits_by_widths(model, tokens, [30])[20:])
 
 
 @pytest.mark.parametrize(("dtype", "bits"), [("int4", 4), ("int8", 8)])
@@ -144,17 +177,9 @@ def test_panels_hold_every_weight(dtype: str, bits: int) -> None:
     blocks = centred_8_bit(matrix) if bits == 8 else quantized(matrix, 4)
     panels = panels_of(blocks)
     assert (panels.outputs, panels.inputs, panels.bits) == (48, 96, bits)
-    assert np.array_equal(_unpacked(panels)[:40], blocks.dense())
-
-
-def test_scales_of_half_precision_stay_so() -> None:
-    codes = np.random.default_rng(2).integers(0, 16, (16, 2, 32)).astype(np.uint8)
-    scales = np.full((16, 2), np.float16(0.1), np.float32)
-    halves = QuantizedBlocks(4, codes, scales, -3 * scales)
-    assert not panels_of(halves).half_scales  # three tenths of a half is no half
-    halves = QuantizedBlocks(4, codes, scales, -2 * scales)
-    assert panels_of(halves).half_scales
-    assert np.array_equal(_unpacked(panels_of(halves)), halves.dense())
+    # Scales and offsets lose what half precision does not hold; codes lose nothing.
+    assert np.allclose(_unpacked(panels)[:40], blocks.dense(), rtol=2**-10, atol=2**-9)
+    assert not np.allclose(_unpacked(panels)[1:41], blocks.dense(), rtol=0.1, atol=0.1)
 
 
 def test_a_processor_without_the_needed_features_is_told_so() -> None:
@@ -168,8 +193,6 @@ def test_another_dtype_is_refused(tiny_folder: Path) -> None:
 
 
 def _dense_head(folder: Path) -> np.ndarray:
-    from tiercel.models.resolve import resolve
-
     return resolve(str(tiny_gguf(folder))).weights.dense("output.weight")
 
 
@@ -177,12 +200,11 @@ def _unpacked(panels: Panels) -> np.ndarray:
     """Read panels back by the description in native/linear.h."""
     outputs, blocks, block = panels.outputs, panels.inputs // panels.block, panels.block
     dense = np.zeros((outputs, blocks, block), np.float32)
-    scale = np.float16 if panels.half_scales else np.float32
     code_bytes = block * 16 * panels.bits // 8
     for output in range(outputs):
         for index in range(blocks):
             record = panels.data[output // 16, index]
-            codes, numbers = record[:code_bytes], record[code_bytes:].view(scale)
+            codes, numbers = record[:code_bytes], record[code_bytes:].view(np.float16)
             for i in range(block):
                 place = i if panels.bits == 8 else i % (block // 2)
                 byte = codes[place // 4 * 64 + output % 16 * 4 + place % 4]

@@ -13,6 +13,7 @@ def prepare(configuration: Configuration, output: Output) -> None:
     """
     # Not at the top: other commands start without the libraries that read models.
     from tiercel.engines.graph_store import built_graph
+    from tiercel.engines.native_weights import laid_out
     from tiercel.models.embedded import DEFAULT_MODEL
     from tiercel.models.resolve import resolve
 
@@ -22,6 +23,7 @@ def prepare(configuration: Configuration, output: Output) -> None:
         model = tier.model or DEFAULT_MODEL
         with output.working(f"{name}: the model {model}"):
             checkpoint = resolve(model)
-        if tier.engine == "onnx" and tier.dtype:
-            with output.working(f"{name}: the {tier.dtype} graph of {model}"):
-                built_graph(checkpoint.weights, tier.dtype)
+        build = {"onnx": built_graph, "native": laid_out}.get(tier.engine)
+        if build and tier.dtype:
+            with output.working(f"{name}: {model} in {tier.dtype} for the {tier.engine} engine"):
+                build(checkpoint.weights, tier.dtype)

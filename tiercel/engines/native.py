@@ -21,11 +21,9 @@ from tiercel.engines.native_cache import NativeCache
 from tiercel.engines.native_library import MAX_ROWS, Pass, SequenceMemory, build_for, kernels
 from tiercel.engines.native_weights import NativeWeights
 from tiercel.engines.numerics import instruction_set, numerics_id
-from tiercel.errors import InvalidRequest, ModelUnavailable
+from tiercel.errors import ModelUnavailable
 from tiercel.models.weights import Weights
 from tiercel.types import ModelDescription
-
-_BITS = {"int4": 4, "int8": 8}
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,12 @@ class NativeModel:
         max_length: int | None = None,
     ) -> None:
         """Load the model; 0 threads means one for each core, no `max_length` means 4096 or less."""
-        if dtype not in _BITS:
-            raise InvalidRequest("dtype", dtype, f"the native engine knows {', '.join(_BITS)}")
         self._kernels = kernels()
         self._config = weights.config
         possible = graph_positions(self._config)
         self._max_length = possible  # the probe may need more than the cap
         held = capped_length(possible, max_length)
-        self._weights = NativeWeights(weights, _BITS[dtype], possible)
+        self._weights = NativeWeights(weights, dtype)
         self._decoder = self._open_decoder(threads or available_cores())
         bit_exact = is_bit_exact(self, self._config.vocab_size)
         self._max_length = held

@@ -30,7 +30,6 @@ class Matrix(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("bits", "block", "inputs", "outputs")),
-        ("half_scales", ctypes.c_int32),
         ("column", ctypes.c_int32),
         ("panels", ctypes.c_void_p),
     )
@@ -44,8 +43,6 @@ class Layer(ctypes.Structure):
         ("gate_up", Matrix * 2),
         ("attention_out", Matrix),
         ("down", Matrix),
-        ("num_qkv", ctypes.c_int32),
-        ("num_gate_up", ctypes.c_int32),
         ("qkv_bias", ctypes.c_void_p),
         ("attention_norm", ctypes.c_void_p),
         ("feed_forward_norm", ctypes.c_void_p),

@@ -19,21 +19,21 @@ class Panels:
     block: int
     inputs: int
     outputs: int  # a multiple of 16
-    half_scales: bool
     data: NDArray[np.uint8]
 
 
 def panels_of(blocks: QuantizedBlocks) -> Panels:
-    """Return a matrix in panels; 8-bit blocks must be centred (see `centred`)."""
+    """Return a matrix in panels, scales and offsets in half precision.
+
+    GGUF's formats keep them so too, but for those that multiply two of them. 8-bit blocks must be
+    centred (see `centred`).
+    """
     padded = _padded(blocks)
-    half = blocks.bits == 4 and _are_halves(blocks.scales) and _are_halves(blocks.offsets)
-    scale_type = np.float16 if half else np.float32
-    parts = [_interleaved_codes(padded), _interleaved(padded.scales.astype(scale_type))]
+    parts = [_interleaved_codes(padded), _interleaved(padded.scales)]
     if blocks.bits == 4:
-        parts.append(_interleaved(padded.offsets.astype(scale_type)))
+        parts.append(_interleaved(padded.offsets))
     outputs, count, size = padded.codes.shape
-    data = np.concatenate(parts, axis=-1)
-    return Panels(blocks.bits, size, count * size, outputs, half, data)
+    return Panels(blocks.bits, size, count * size, outputs, np.concatenate(parts, axis=-1))
 
 
 def centred(blocks: QuantizedBlocks) -> QuantizedBlocks:
@@ -46,9 +46,9 @@ def centred(blocks: QuantizedBlocks) -> QuantizedBlocks:
 def centred_8_bit(matrix: NDArray[np.float32]) -> QuantizedBlocks:
     """Round a float matrix [rows, columns] to 8-bit blocks around 0."""
     parts = matrix.reshape(len(matrix), -1, BLOCK_SIZE)
-    scales = (np.abs(parts).max(axis=-1) / 127).astype(np.float32)
+    scales = (np.abs(parts).max(axis=-1) / 127).astype(np.float16).astype(np.float32)
     divisors = np.where(scales == 0, np.float32(1), scales)
-    codes = np.rint(parts / divisors[..., None]) + _CENTRE
+    codes = np.rint(parts / divisors[..., None]).clip(-127, 127) + _CENTRE
     return QuantizedBlocks(8, codes.astype(np.uint8), scales, -_CENTRE * scales)
 
 
@@ -75,13 +75,8 @@ def _interleaved_codes(blocks: QuantizedBlocks) -> NDArray[np.uint8]:
     return codes.reshape(outputs // PANEL, count, -1)
 
 
-def _interleaved(scales: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Return numbers [outputs, blocks] as bytes [panels, blocks, bytes]."""
-    outputs, count = scales.shape
-    turned = scales.reshape(outputs // PANEL, PANEL, count).transpose(0, 2, 1)
+def _interleaved(numbers: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return numbers [outputs, blocks] as the bytes of halves, [panels, blocks, bytes]."""
+    outputs, count = numbers.shape
+    turned = numbers.astype(np.float16).reshape(outputs // PANEL, PANEL, count).transpose(0, 2, 1)
     return np.ascontiguousarray(turned).view(np.uint8).reshape(outputs // PANEL, count, -1)
-
-
-def _are_halves(numbers: NDArray[np.float32]) -> bool:
-    with np.errstate(over="ignore"):
-        return bool(np.array_equal(numbers.astype(np.float16).astype(np.float32), numbers))

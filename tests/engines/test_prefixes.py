@@ -15,7 +15,12 @@ LENGTH = 150  # tokens of a prompt; further than one chunk of the engines
 
 
 def _tiny(engine: str, dtype: str) -> Callable[[Path], LanguageModel]:
-    return lambda folder: load(engine, str(tiny_gguf(folder)), dtype=dtype, threads=1)[0]
+    def loaded(folder: Path) -> LanguageModel:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TIERCEL_CACHE", str(folder / "cache"))
+            return load(engine, str(tiny_gguf(folder)), dtype=dtype, threads=1)[0]
+
+    return loaded
 
 
 ENGINES = {
@@ -23,6 +28,7 @@ ENGINES = {
     "native-int8": _tiny("native", "int8"),
     "onnx-int4": _tiny("onnx", "int4"),
     "onnx-fp32": _tiny("onnx", "fp32"),
+    "onnx-int4, SmolLM2": lambda _: load("onnx", "smollm2-135m", dtype="int4", threads=1)[0],
     "torch": _tiny("torch", "fp32"),
     "simulated": lambda _: load("simulated", "any")[0],
 }
@@ -30,9 +36,7 @@ ENGINES = {
 
 @pytest.fixture(scope="module", params=ENGINES)
 def model(request: pytest.FixtureRequest, tiny_folder: Path) -> Iterator[LanguageModel]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TIERCEL_CACHE", str(tiny_folder / "cache"))
-        loaded = ENGINES[request.param](tiny_folder)
+    loaded = ENGINES[request.param](tiny_folder)
     yield loaded
     loaded.close()
 

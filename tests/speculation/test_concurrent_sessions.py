@@ -7,7 +7,7 @@ import pytest
 
 from services.verifier.servicer import VerifierServicer
 from tests.speculation.answers import Answer, answer, ask, plain
-from tests.speculation.fleet import Fleet, Replica, Weights
+from tests.speculation.fleet import SMOLLM2, Fleet, Replica, Weights
 from tiercel import engines
 from tiercel.sessions import Ask
 from tiercel.speculation.model_tier import Habits, ModelTier
@@ -26,8 +26,19 @@ async def onnx(fleet: Fleet, prefix_cache_tokens: int) -> Replica:
 
 
 async def simulated(fleet: Fleet, prefix_cache_tokens: int) -> Replica:
+    return await loaded(fleet, prefix_cache_tokens, "simulated", "any?per_token_s=0.0002")
+
+
+async def native(fleet: Fleet, prefix_cache_tokens: int) -> Replica:
+    return await loaded(fleet, prefix_cache_tokens, "native", SMOLLM2, dtype="int4", threads=1)
+
+
+async def loaded(
+    fleet: Fleet, prefix_cache_tokens: int, engine: str, name: str, **options
+) -> Replica:
+    model, tokenizer = engines.load(engine, name, **options)
+
     def build() -> tuple[ModelTier, VerifierServicer]:
-        model, tokenizer = engines.load("simulated", "any?per_token_s=0.0002")
         runner = ModelRunner(model, prefix_cache_tokens=prefix_cache_tokens)
         tier = ModelTier("root", runner, tokenizer, Habits())
         return tier, VerifierServicer(tier, max_request_s=60.0)
@@ -35,7 +46,7 @@ async def simulated(fleet: Fleet, prefix_cache_tokens: int) -> Replica:
     return await fleet.start("root", build)
 
 
-@pytest.fixture(params=[onnx, simulated], ids=["onnx", "simulated"])
+@pytest.fixture(params=[onnx, native, simulated], ids=["tiny onnx", "native", "simulated"])
 def start(request: pytest.FixtureRequest) -> Starter:
     return request.param
 

@@ -16,9 +16,9 @@ from tiercel.engines.language_model import Step
 from tiercel.engines.torch import TorchModel, TorchSettings
 from tiercel.engines.torch_cache import PAGE_SIZE, PagePool, TorchCache, Upkeep, pages_for
 from tiercel.engines.torch_decoder import PassInputs
-from tiercel.engines.torch_passes import Layout, Piece, cut_into_passes, laid_out
+from tiercel.engines.torch_passes import Grid, Layout, Piece, cut_into_passes, laid_out, laid_out_as
 from tiercel.engines.torch_rank import RankSettings
-from tiercel.engines.torch_steady import is_steady, laid_out_steadily, rounded_up
+from tiercel.engines.torch_steady import rounded_up, steady_grid
 from tiercel.models.resolve import resolve
 
 MAX_ROWS = 32
@@ -47,8 +47,8 @@ def test_every_token_stands_once_at_its_place_and_attention_finds_it(
 ) -> None:
     pieces = pieces_of(widths)
     upkeep = Upkeep([3], [1, 2], [7, 8])
-    steadily = steadily and is_steady(pieces)
-    layout = laid_out_steadily(pieces, upkeep) if steadily else laid_out(pieces, upkeep)
+    grid = steady_grid(pieces) if steadily else None
+    layout = laid_out_as(pieces, upkeep, grid) if grid else laid_out(pieces, upkeep)
     parts = named(layout)
     assert [parts[name].tolist() for name in ("cleared", "copied_from", "copied_to")] == [
         [3],
@@ -109,6 +109,32 @@ def test_passes_are_cut_at_the_most_rows_and_nothing_is_lost(
 )
 def test_sizes_are_rounded_up_to_few(size: int, rounded: int) -> None:
     assert rounded_up(size) == rounded
+
+
+@pytest.mark.parametrize(
+    ("widths", "grid"),
+    [
+        ([(100, 1, 1)] * 5, Grid(6, 1, 8)),
+        ([(100, 5, 5)] * 5, Grid(6, 6, 8)),
+        ([(100, 17, 1)], None),  # a prompt
+        ([(0, 1, 1)] * 257, None),
+        ([(0, 1, 1)] * 100 + [(0, 16, 1)], None),  # 128 * 16 rows for 116 tokens
+        ([(0, 1, 1)] * 4 + [(0, 16, 1)], None),
+        ([(0, 1, 1)] * 3 + [(0, 16, 1)], Grid(4, 16, 1)),
+        ([(10, 1, 1)] * 100 + [(4000, 1, 1)], None),  # 128 * 256 pages for 351
+        ([(10, 1, 1)] * 4 + [(1000, 1, 1)], Grid(6, 1, 64)),
+    ],
+    ids=str,
+)
+def test_steady_are_passes_of_narrow_steps_that_are_much_alike(
+    widths: list[tuple[int, int, int]], grid: Grid | None
+) -> None:
+    assert steady_grid(pieces_of(widths)) == grid
+
+
+def test_lengths_that_differ_much_do_not_share_a_grid() -> None:
+    layout = laid_out(pieces_of([(10, 1, 1), (4000, 2, 1), (30, 3, 1), (5, 40, 1)]), Upkeep())
+    assert layout.shape.grids == (Grid(2, 3, 3), Grid(1, 2, 251), Grid(1, 40, 3))
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,10 @@ from tiercel.engines.torch_cache import (
     pages_for,
 )
 from tiercel.engines.torch_followers import Followers
-from tiercel.engines.torch_passes import Piece, cut_into_passes, laid_out
+from tiercel.engines.torch_passes import Piece, cut_into_passes, laid_out, laid_out_as
 from tiercel.engines.torch_rank import RankSettings, TorchRank
 from tiercel.engines.torch_results import Results
-from tiercel.engines.torch_steady import is_steady, laid_out_steadily
+from tiercel.engines.torch_steady import steady_grid
 from tiercel.errors import InvalidRequest, Overloaded
 from tiercel.models.resolve import Checkpoint
 from tiercel.types import ModelDescription
@@ -158,9 +158,9 @@ class TorchModel:
         return results.finished()
 
     def _pass(self, pieces: Sequence[Piece], results: Results) -> None:
-        steadily = self._is_steady and is_steady(pieces)
-        upkeep = self._pool.drained_upkeep()
-        layout = laid_out_steadily(pieces, upkeep) if steadily else laid_out(pieces, upkeep)
+        grid = steady_grid(pieces) if self._is_steady else None
+        upkeep, steadily = self._pool.drained_upkeep(), grid is not None
+        layout = laid_out_as(pieces, upkeep, grid) if grid else laid_out(pieces, upkeep)
         run = partial(self._rank.run, layout.shape, layout.integers, steadily=steadily)
         found = self._followers.lead(layout, steadily, run) if self._followers else run()
         if found is not None:

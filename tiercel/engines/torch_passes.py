@@ -1,7 +1,8 @@
 """From steps of different lengths to the integers that one forward pass needs.
 
 A pass works on packed rows, one for each token; only attention sees a grid of [sequences, width].
-Steps of up to `NARROW` tokens share a grid, each wider one has a grid of its own. Where all rows
+Steps of up to `NARROW` tokens on caches of about one length share a grid, each wider one has a grid
+of its own. Where all rows
 are one full grid there is nothing to pack: the rows *are* the grid.
 """
 
@@ -18,6 +19,7 @@ from tiercel.engines.torch_cache import PAGE_SIZE, Upkeep, pages_for
 Integers = NDArray[np.int64]
 
 NARROW = 16  # tokens: blocks of drafts and lone tokens
+_SHORT = 15  # pages: caches up to here count as alike
 
 
 class Grid(NamedTuple):
@@ -105,9 +107,7 @@ class Layout:
 
 def laid_out(pieces: Sequence[Piece], upkeep: Upkeep) -> Layout:
     """Return the pieces as packed rows without padding, or as one grid if all are equally wide."""
-    narrow = [piece for piece in pieces if len(piece.tokens) <= NARROW]
-    wide = [[piece] for piece in pieces if len(piece.tokens) > NARROW]
-    groups = [narrow, *wide] if narrow else wide
+    groups = _grouped(pieces)
     grids = [_Filled(group, _grid_of(group)) for group in groups]
     if len(grids) == 1 and grids[0].is_full:
         return laid_out_as(groups[0], upkeep, grids[0].grid)
@@ -140,6 +140,15 @@ def laid_out_as(pieces: Sequence[Piece], upkeep: Upkeep, grid: Grid) -> Layout:
 
 
 _ROWS = ("ids", "positions", "slots")
+
+
+def _grouped(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Return the pieces of each grid: narrow ones by length, up to four times the shortest."""
+    narrow: dict[int, list[Piece]] = {}
+    for piece in pieces:
+        if len(piece.tokens) <= NARROW:
+            narrow.setdefault(max(len(piece.pages), _SHORT).bit_length() // 2, []).append(piece)
+    return [*narrow.values(), *([piece] for piece in pieces if len(piece.tokens) > NARROW)]
 
 
 def _grid_of(pieces: Sequence[Piece]) -> Grid:

@@ -82,6 +82,7 @@ class TorchRank:
         """Return how many tokens' keys and values fit beside the weights; None on the CPU."""
         if self.device.type != "cuda":
             return None
+        torch.cuda.empty_cache()  # what loading needed for a while
         free, _ = torch.cuda.mem_get_info(self.device)
         heads, config = self._weights.num_kv_heads, self._config
         size = self._weights.embedding.element_size()

@@ -6,17 +6,21 @@ soon meets no new ones. A shape is captured when it comes for the second time.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
-from tiercel.engines.torch_cache import Upkeep
 from tiercel.engines.torch_decoder import PassInputs
-from tiercel.engines.torch_passes import NARROW, Grid, Layout, PassShape, Piece, laid_out_as
+from tiercel.engines.torch_passes import NARROW, Grid, PassShape, Piece
 
 Hidden = Callable[[PassInputs], torch.Tensor]
 
 _MOST_SEQUENCES = 256
 _MOST_GRAPHS = 96
+# Padding costs little next to reading the weights up to so many rows, and pages of caches; beyond,
+# a pass may be padded to so many times its rows and pages.
+_FREE_ROWS, _MOST_ROWS = 64, 2
+_FREE_PAGES, _MOST_PAGES = 512, 3
 
 
 def rounded_up(size: int) -> int:
@@ -25,20 +29,21 @@ def rounded_up(size: int) -> int:
     return power * 3 // 4 if power >= 4 and size <= power * 3 // 4 else power
 
 
-def is_steady(pieces: Sequence[Piece]) -> bool:
-    """Return whether all steps of a pass are narrow and few enough for a graph."""
-    widest = max(len(piece.tokens) for piece in pieces)
-    return widest <= NARROW and len(pieces) <= _MOST_SEQUENCES
+def steady_grid(pieces: Sequence[Piece]) -> Grid | None:
+    """Return the grid as which a pass is steady, its sizes rounded up; None if it is not.
 
-
-def laid_out_steadily(pieces: Sequence[Piece], upkeep: Upkeep) -> Layout:
-    """Return a steady pass as one grid whose sizes are rounded up."""
-    grid = Grid(
-        rounded_up(len(pieces)),
-        rounded_up(max(len(piece.tokens) for piece in pieces)),
-        rounded_up(max(len(piece.pages) for piece in pieces)),
-    )
-    return laid_out_as(pieces, upkeep, grid)
+    Its steps must be narrow, few enough for a graph, and not too different from each other.
+    """
+    widths = [len(piece.tokens) for piece in pieces]
+    pages = [len(piece.pages) for piece in pieces]
+    if max(widths) > NARROW or len(pieces) > _MOST_SEQUENCES:
+        return None
+    sequences, width, num_pages = map(rounded_up, (len(pieces), max(widths), max(pages)))
+    if sequences * width > max(_FREE_ROWS, _MOST_ROWS * sum(widths)):
+        return None
+    if sequences * num_pages > max(_FREE_PAGES, _MOST_PAGES * sum(pages)):
+        return None
+    return Grid(sequences, width, num_pages)
 
 
 class SteadyPasses:
@@ -47,6 +52,8 @@ class SteadyPasses:
     def __init__(self, hidden: Hidden) -> None:
         """Capture calls of `hidden`, which returns the rows' hidden states."""
         self._hidden = hidden
+        # Graphs never run at once, so they share the memory between their results.
+        self._memory = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
         self._seen: Counter[Grid] = Counter()
         self._replays: OrderedDict[Grid, _Replay] = OrderedDict()
 
@@ -62,7 +69,7 @@ class SteadyPasses:
             self._seen[grid] += 1
             if self._seen[grid] == 1:
                 return self._hidden(inputs)
-            self._replays[grid] = _Replay(self._hidden, inputs)
+            self._replays[grid] = _Replay(self._hidden, inputs, self._memory)
         self._replays.move_to_end(grid)
         if len(self._replays) > _MOST_GRAPHS:
             self._replays.popitem(last=False)
@@ -72,14 +79,14 @@ class SteadyPasses:
 class _Replay:
     """One captured pass: reads its integers from a tensor of its own."""
 
-    def __init__(self, hidden: Hidden, inputs: PassInputs) -> None:
+    def __init__(self, hidden: Hidden, inputs: PassInputs, memory: Any) -> None:
         shape = PassShape(inputs.shape.num_rows, inputs.shape.grids)
         self._size = sum(shape.sizes().values())
         self._inputs = PassInputs(shape, inputs.integers[: self._size].clone())
         self._hidden = hidden
         self._graph = None
         if inputs.integers.is_cuda:
-            self._graph, self._result = _captured(hidden, self._inputs)
+            self._graph, self._result = _captured(hidden, self._inputs, memory)
 
     def __call__(self, inputs: PassInputs) -> torch.Tensor:
         self._inputs.integers.copy_(inputs.integers[: self._size])
@@ -89,7 +96,9 @@ class _Replay:
         return self._result
 
 
-def _captured(hidden: Hidden, inputs: PassInputs) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
+def _captured(
+    hidden: Hidden, inputs: PassInputs, memory: Any
+) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
     """Return a graph and the tensor that each replay writes.
 
     The run before the capture, which sets up what libraries set up once, writes the same entries
@@ -103,6 +112,7 @@ def _captured(hidden: Hidden, inputs: PassInputs) -> tuple[torch.cuda.CUDAGraph,
         hidden(inputs)
     present.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.device(device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    capture = torch.cuda.graph(graph, pool=memory, capture_error_mode="thread_local")
+    with torch.cuda.device(device), capture:
         result = hidden(inputs)
     return graph, result

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.feedback.cells import ALL_KINDS, Cell, Snapshot, Sums
-from tiercel.decoding import Level, best_num_speculative_tokens, cost_per_token
+from tiercel.decoding import Level, best_num_speculative_tokens, draft_confidence
 from tiercel.learning import LearnedPolicy, PairPolicy
 
 MAX_SPECULATIVE_TOKENS = 16
@@ -89,21 +89,6 @@ class Line:
     def step_s(self, width: int) -> float:
         """Return seconds of a pass over `width` tokens."""
         return self.mean_s + self.slope_s * (width - self.mean_width)
-
-
-def draft_confidence(level: Level, draft_s: float, length: int) -> float:
-    """Return the likelihood below which a drafter had better end its block.
-
-    One more draft token pays if it is accepted more often than its own cost (drafting it, and a
-    pass wider by one) over the cost of a token at the best block length. A drafter's doubt says
-    less the more often it is right, so the bound fades with the share of rejections: a drafter
-    that always agrees is never stopped.
-    """
-    if length == 0:
-        return 0.0
-    one_more_s = draft_s + level.step_s(length + 1) - level.step_s(length)
-    break_even = one_more_s / max(cost_per_token(level, draft_s, length), 1e-12)
-    return min(1.0, max(0.0, break_even)) * (1.0 - level.acceptance_rate)
 
 
 def _judged(sums: Sums) -> float:

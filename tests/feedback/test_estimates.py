@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from services.feedback.cells import Cell, Snapshot, deltas
-from services.feedback.estimates import Estimator, Line, draft_confidence
+from services.feedback.estimates import Estimator, Line
 from tests.feedback.outcomes import outcome
-from tiercel.decoding import Level
+from tiercel.decoding import Level, draft_confidence
 from tiercel.learning import LearnedPolicy, Outcome, PairPolicy
 from tiercel.types import PairStats, TierStats, Usage
 

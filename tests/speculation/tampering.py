@@ -9,6 +9,7 @@ from functools import partial
 from tests.speculation.fleet import PatientTier
 from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.session import Session, Verified
+from tiercel.speculation.turn import Memory
 
 Tamper = Callable[[Session], None]
 
@@ -99,4 +100,13 @@ def offset_off_by_one(session: Session) -> None:
 
 def cache_not_rolled_back(session: Session) -> None:
     """Leave in the cache what the sequence lost: rejected tokens, and tokens that were cut."""
-    session._cache.truncate = lambda length: None
+    session._memory = _Stubborn(session._memory.num_lasting)
+
+
+class _Stubborn(Memory):
+    """Holds a cache that forgets nothing."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "cache" and value is not None:
+            value.truncate = lambda length: None
+        super().__setattr__(name, value)

@@ -8,6 +8,7 @@ from tiercel.decoding.chain_cost import (
     best_schedule,
     chain_cost,
     cost_per_token,
+    draft_confidence,
     expected_tokens,
 )
 from tiercel.decoding.noise import Vocabulary, gumbel
@@ -27,6 +28,7 @@ __all__ = [
     "choose",
     "cost_per_token",
     "distribution",
+    "draft_confidence",
     "expected_tokens",
     "gumbel",
     "logprobs",

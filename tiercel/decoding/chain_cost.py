@@ -60,6 +60,21 @@ def best_num_speculative_tokens(level: Level, draft_s: float, limit: int) -> int
     return min(range(limit + 1), key=lambda length: cost_per_token(level, draft_s, length))
 
 
+def draft_confidence(level: Level, draft_s: float, length: int) -> float:
+    """Return the likelihood below which a drafter had better end its block.
+
+    One more draft token pays if it is accepted more often than its own cost (drafting it, and a
+    pass wider by one) over the cost of a token at the best block length. A drafter's doubt says
+    less the more often it is right, so the bound fades with the share of rejections: a drafter
+    that always agrees is never stopped.
+    """
+    if length == 0:
+        return 0.0
+    one_more_s = draft_s + level.step_s(length + 1) - level.step_s(length)
+    break_even = one_more_s / max(cost_per_token(level, draft_s, length), 1e-12)
+    return min(1.0, max(0.0, break_even)) * (1.0 - level.acceptance_rate)
+
+
 def chain_cost(draft_s: float, levels: Sequence[Level], lengths: Sequence[int]) -> float:
     """Return seconds per token of a chain: `levels` over a lowest drafter, lowest level first.
 

@@ -9,6 +9,7 @@ from tiercel import rpc
 from tiercel.errors import PlanRefused
 from tiercel.plan_rules import check_newer
 from tiercel.speculation.budget import LossBudget
+from tiercel.speculation.length import Costs
 from tiercel.speculation.link import DrafterLink
 from tiercel.speculation.request import Lost, Observer, Request
 from tiercel.speculation.session import Ahead, Session, Verified
@@ -153,8 +154,10 @@ class Decoder:
         # The first pass over a single token says what plain decoding takes.
         if most <= 0 or not self._steps.is_known or self.session.is_ahead:
             return _Draft()
+        left_s = self._budget.left_s(self._steps.plain_s)
+        costs = Costs(self._steps, left_s, self.session.num_sharing, self._last_s)
         for link in self._links:
-            link.sync(min(most, link.plan.num_speculative_tokens), self._last_s)
+            link.ask(costs, most)
         generation, began = self.session.generation, time.monotonic()
         while generation == self.session.generation:
             ready = [link for link in self._links if link.run]
@@ -239,5 +242,5 @@ def _active(plan: Plan) -> list[Plan]:
 
 
 def _taken(link: DrafterLink, most: int) -> _Draft:
-    count = min(most, link.plan.num_speculative_tokens)
+    count = min(most, link.num_wanted)
     return _Draft(tuple(link.run[:count]), tuple(link.sources[:count]), (link,))

@@ -10,6 +10,7 @@ from tiercel import errors, telemetry
 from tiercel.draft_stream import BlockFate, Judgement, ParentSide, TokenSequence
 from tiercel.speculation.chatter import Chatter
 from tiercel.speculation.connection import DrafterConnection
+from tiercel.speculation.length import Costs, Length
 from tiercel.speculation.pace import Pace
 from tiercel.speculation.request import Observer, Request
 from tiercel.speculation.statistics import credible_pairs, credible_tiers
@@ -36,6 +37,7 @@ class DrafterLink:
         """Start connecting."""
         self.pair = PairStats(self.plan.tier, self.request.parent)
         self.pace = Pace(opened_at=time.monotonic(), always=self.request.always_draft)
+        self.length, self.num_wanted = Length(), self.plan.num_speculative_tokens
         self._side: ParentSide | None = None
         self._chatter = Chatter(time.monotonic())
         self._opened = False  # the drafter answered: before that nothing can be due
@@ -84,17 +86,30 @@ class DrafterLink:
         side = self._side
         if side is None or not self.is_open or side.exhausted or not self._is_asked:
             return False
-        return self.pace.pays(plain_s, self.plan.num_speculative_tokens + 1)
+        return self.pace.pays(plain_s, self.num_wanted + 1)
 
-    def sync(self, num_wanted: int, compute_s: float) -> None:
-        """Tell the drafter what the parent's sequence is by now, and ask for so many tokens.
+    def ask(self, costs: Costs, most: int) -> None:
+        """Tell the drafter what the parent's sequence is by now, and ask for what pays.
 
-        `compute_s` is what the parent's last pass took.
+        That is at most `most` tokens. If nothing pays the drafter is left alone, and told nothing.
         """
-        side = self._side
         # A message that meets a refusal would hide its reason: gRPC then says INTERNAL.
-        if side is None or not self.is_open or not self._is_asked:
+        if not self.is_open or not self._is_asked:
             return
+        self.num_wanted = min(most, self.plan.num_speculative_tokens)
+        if not self.request.always_draft:
+            self.num_wanted = self.length.choose(
+                costs, self.num_wanted, on_trial=self.pace.is_on_trial
+            )
+        if self.num_wanted:
+            self._sync(costs.last_s)
+        else:
+            self.pace.rest(len(self.sequence))
+            self.length.rested()
+
+    def _sync(self, compute_s: float) -> None:
+        side = self._side
+        assert side is not None, "only an open drafter is asked"
         keep = min(self._kept_length, side.committed_length)
         tokens = self.sequence.tokens(keep)
         if keep == side.committed_length and not tokens:
@@ -102,8 +117,8 @@ class DrafterLink:
         advance, judgement = side.advance(
             keep,
             tokens,
-            max_tokens_ahead=num_wanted + self.request.tokens_ahead,
-            num_speculative_tokens=num_wanted,
+            max_tokens_ahead=self.num_wanted + self.request.tokens_ahead,
+            num_speculative_tokens=self.num_wanted,
         )
         self._kept_length = side.committed_length
         self._judged(judgement)
@@ -191,7 +206,10 @@ class DrafterLink:
             self._chatter.useful()
             self._connection.useful()
         if fate is BlockFate.NEW or side.exhausted:
-            self.pace.arrived(time.monotonic())
+            latency_s = self.pace.arrived(time.monotonic())
+            if latency_s is not None and block.token_ids:
+                compute_s = to_s(message.compute_ns)
+                self.length.arrived(latency_s, compute_s, len(block.token_ids))
         self.pair.draft_compute_s += to_s(message.compute_ns)
         pairs = (pair_from_pb(pair) for pair in message.pairs)
         tiers = (tier_from_pb(tier) for tier in message.tiers)
@@ -203,7 +221,7 @@ class DrafterLink:
         return source if source in self._names else self.plan.tier
 
     def _take_resync(self, message: pb.Resync) -> None:
-        side, num_wanted = self._side, self.plan.num_speculative_tokens
+        side, num_wanted = self._side, self.num_wanted
         assert side is not None, "a resync is taken only while the stream is open"
         advance = side.on_resync(
             resync_from_pb(message),
@@ -216,6 +234,7 @@ class DrafterLink:
     def _judged(self, judgement: Judgement | None) -> None:
         if judgement is None:
             return
+        self.length.judged(judgement.num_accepted, judgement.num_rejected)
         self.pair.judged(judgement.num_draft_tokens, judgement.num_accepted, judgement.num_rejected)
         telemetry.count_draft(
             self.pair.verifier,

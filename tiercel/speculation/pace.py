@@ -43,6 +43,21 @@ class Pace:
         """Return how many more tokens go by before the drafter is asked again."""
         return max(0, self._resume_at - length)
 
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether too little is known of the drafter to judge it."""
+        return self._num_rounds < self._num_needed
+
+    def rest(self, length: int) -> None:
+        """Leave the drafter alone for a while, longer every time."""
+        if self._always:
+            return
+        self._resume_at = length + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._round_s = self._round_tokens = 0.0
+        self._num_rounds, self._num_needed = 0, _PROBE_ROUNDS
+        self._asked_at = None
+
     def pays(self, plain_s: float, most_tokens: int) -> bool:
         """Return whether to wait for a block, plain decoding taking `plain_s` for each token.
 
@@ -50,7 +65,7 @@ class Pace:
         """
         if self._always or self._latency_s is None:
             return True
-        tokens = self._round_tokens if self._num_rounds >= self._num_needed else most_tokens
+        tokens = most_tokens if self.is_on_trial else self._round_tokens
         return self._latency_s + plain_s <= _TOLERANCE * plain_s * tokens
 
     def asked(self, now: float) -> None:
@@ -58,16 +73,17 @@ class Pace:
         if self._asked_at is None:
             self._asked_at = now
 
-    def arrived(self, now: float) -> None:
-        """Note that a block came."""
+    def arrived(self, now: float) -> float | None:
+        """Note that a block came; return the seconds since it was wanted, if any was."""
         if self._asked_at is None:
-            return
+            return None
         latency_s = now - self._asked_at
         if self._latency_s is not None:
             surprise_s = abs(latency_s - self._latency_s)
             self._deviation_s = mean(self._deviation_s, surprise_s)
         self._latency_s = mean(self._latency_s, latency_s)
         self._asked_at = None
+        return latency_s
 
     def wait_until(self, prefill_s: float, step_s: float) -> float:
         """Return the time up to which the parent waits: one own step past the expected arrival.
@@ -86,21 +102,13 @@ class Pace:
         self._round_s = mean(self._round_s or None, seconds)
         self._round_tokens = mean(self._round_tokens or None, num_tokens)
         self._num_rounds += 1
-        if self._num_rounds < self._num_needed:
+        if self.is_on_trial:
             return
         if self._round_s > _TOLERANCE * plain_s * self._round_tokens:
-            self._suspend(length)
+            self.rest(length)
         else:
-            self._pause = _FIRST_PAUSE
-
-    def _suspend(self, length: int) -> None:
-        if self._always:
-            return
-        self._resume_at = length + self._pause
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        self._round_s = self._round_tokens = 0.0
-        self._num_rounds, self._num_needed = 0, _PROBE_ROUNDS
-        self._asked_at = None
+            # Not all the way back at once: a bad drafter may have had luck in a probe.
+            self._pause = max(_FIRST_PAUSE, self._pause // 2)
 
 
 def mean(old: float | None, new: float) -> float:

@@ -88,6 +88,12 @@ class Session:
         """Whether the next token is being decoded already, without a draft."""
         return self._next is not None
 
+    @property
+    def num_sharing(self) -> int:
+        """How many sessions have tokens in a pass, this one included."""
+        is_shared = self._runner.description.max_batch_rows > 0
+        return 1 + self._runner.num_waiting if is_shared else 1
+
     def cut(self, length: int) -> None:
         """Drop every token from position `length` on."""
         self.sequence.cut(length)

@@ -32,7 +32,7 @@ class StepTimes:
         if not self.is_known:
             return 0.0
         # A line that falls below a share of the mean has left what it was fitted to.
-        straight = self._mean_s + self._row_s * (num_tokens - self._mean_width)
+        straight = self._mean_s + self.row_s * (num_tokens - self._mean_width)
         return max(straight, 0.1 * self._mean_s)
 
     def note(self, num_tokens: int, seconds: float) -> None:
@@ -49,7 +49,7 @@ class StepTimes:
         self._covariance = _KEPT * self._covariance + width_off * (seconds - self._mean_s)
 
     @property
-    def _row_s(self) -> float:
+    def row_s(self) -> float:
         """Seconds of one more token, never negative."""
         guess = _ROW_SHARE * self._mean_s / (1 + _ROW_SHARE * (self._mean_width - 1))
         total = self._covariance + _GUESS_WEIGHT * guess

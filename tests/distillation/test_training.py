@@ -1,4 +1,4 @@
-"""A drafter that is trained drafts better, resumes to the bit, and serves what it was trained to."""
+"""A drafter that is trained drafts better, resumes to the bit, and serves what it learned."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from tests.distillation.conftest import MAX_NEW_TOKENS, prompts_of, record
 from tests.tiny_model import tiny_gguf
 from tiercel.distillation.beginning import first_weights, shape_of
 from tiercel.distillation.drafting import NUM_PLACES, measured
-from tiercel.distillation.exporting import model_card, write_drafter
+from tiercel.distillation.exporting import write_drafter
 from tiercel.distillation.lessons import Teacher
 from tiercel.engines.distilled import DistilledModel
 from tiercel.engines.distilled_file import DrafterManifest
@@ -161,10 +161,10 @@ def exported(trained, tokenizer, folder, dtype):
         shape=trained.drafter.shape,
         num_train_tokens=1,
         num_train_steps=trained.num_steps,
+        token_s=0.0,
         held_out={},
     )
-    card = model_card(manifest, {"own": 3}, "tiercel distill train")
-    write_drafter(folder, manifest, trained.weights(), trained.ids.ranked, tokenizer, card)
+    write_drafter(folder, manifest, trained.weights(), trained.ids.ranked, tokenizer)
     return DistilledModel(str(folder))
 
 

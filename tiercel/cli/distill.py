@@ -1,14 +1,22 @@
 """`tiercel distill`: records what a target answers, and trains a drafter for it."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tiercel import engines
 from tiercel.cli.distill_ngram import ngram
+from tiercel.cli.distill_options import (
+    DataOption,
+    DtypeOption,
+    EngineOption,
+    ModelOption,
+    ThreadsOption,
+    give_way,
+    progress_bar,
+)
+from tiercel.cli.distill_train import train
 from tiercel.cli.output import Output
 from tiercel.cli.running import tell_failures
 from tiercel.distillation import prompts as prompt_files
@@ -20,17 +28,6 @@ app = typer.Typer(
 )
 app.command()(ngram)
 
-# Recording and training have time; whoever is served has not.
-_NICE = 10
-
-ModelOption = Annotated[str, typer.Option(help="The target: a name, a folder, a .gguf file.")]
-EngineOption = Annotated[str, typer.Option(help="The engine that runs the target.")]
-DtypeOption = Annotated[str, typer.Option(help="Number format of the target's weights.")]
-ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads of a pass; 0: every core.")]
-DataOption = Annotated[
-    Path,
-    typer.Option(exists=True, file_okay=False, help="Folder of *.jsonl rows with a `prompt`."),
-]
 LeaveOutOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -45,7 +42,7 @@ def record(
     data: DataOption,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the recording.")],
     model: ModelOption = "smollm2-135m",
-    engine: EngineOption = "onnx",
+    engine: EngineOption = "native",
     dtype: DtypeOption = "int4",
     threads: ThreadsOption = 1,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens to record in all.")] = 1_000_000,
@@ -55,11 +52,11 @@ def record(
         float, typer.Option(min=0.0, help="Of every second answer; the others are greedy.")
     ] = 0.7,
     seed: Annotated[int, typer.Option(min=0, help="Seed of samples and of the order.")] = 0,
-    batch: Annotated[int, typer.Option(min=1, help="Sequences in a pass.")] = 16,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences in a pass.")] = 32,
     leave_out: LeaveOutOption = None,
 ) -> None:
     """Record answers of a target; goes on where an interrupted recording stopped."""
-    os.nice(_NICE)
+    give_way()
     output = Output()
     with tell_failures():
         with output.working("reading the prompts"):
@@ -91,13 +88,4 @@ def record(
         output.note(f"{count} tokens of {len(answers)} answers in {out}")
 
 
-def progress_bar(output: Output) -> Progress:
-    """Return a bar on standard error, for a terminal only."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-        TimeRemainingColumn(),
-    )
-    shown = output.errors.is_terminal
-    return Progress(*columns, console=output.errors, transient=True, disable=not shown)
+app.command()(train)

@@ -28,9 +28,8 @@ def write_drafter(
     tensors: Mapping[str, NDArray[np.float32]],
     ids: NDArray[np.uint32],
     tokenizer: Tokenizer,
-    card: str,
 ) -> None:
-    """Write graph, weights, vocabulary, manifest and card; the manifest last, as it names them.
+    """Write graph, weights, vocabulary and manifest; `ids` are those of the table's rows.
 
     The vocabulary holds what drawing needs of every id of the target, so that the drafter service
     needs no tokenizer: bytes of each as a hash and their number.
@@ -47,13 +46,26 @@ def write_drafter(
         "widths": vocabulary.widths.astype(np.uint16),
     }
     write_whole(folder / VOCABULARY_FILE, save(columns))
-    write_whole(folder / CARD_FILE, card.encode())
+    _write_manifest(folder, manifest)
+
+
+def describe_drafter(
+    folder: Path, manifest: DrafterManifest, data: Mapping[str, int], command: str
+) -> None:
+    """Write the manifest with its figures, and the model card.
+
+    `data` is the number of answers trained on by data set.
+    """
+    write_whole(folder / CARD_FILE, _model_card(manifest, data, command).encode())
+    _write_manifest(folder, manifest)
+
+
+def _write_manifest(folder: Path, manifest: DrafterManifest) -> None:
     content = manifest.model_dump_json(indent=2).encode() + b"\n"
     write_whole(folder / MANIFEST_FILE, content)
 
 
-def model_card(manifest: DrafterManifest, data: Mapping[str, int], command: str) -> str:
-    """Return the card as markdown; `data` is the number of answers trained on by data set."""
+def _model_card(manifest: DrafterManifest, data: Mapping[str, int], command: str) -> str:
     shape = manifest.shape
     kind = (
         "one layer on the target's last hidden state and the next token's embedding"
@@ -69,7 +81,7 @@ def model_card(manifest: DrafterManifest, data: Mapping[str, int], command: str)
         "holds for it.",
         "",
         f"- Target's weights: sha256 `{manifest.target_digest}`",
-        f"- Graph: {manifest.dtype}",
+        f"- Graph: {manifest.dtype}, {1e3 * manifest.token_s:.2f} ms a token on one core",
         f"- Training: {manifest.num_train_steps} steps on {manifest.num_train_tokens} tokens",
         f"- Made by: `{command}`",
         "",

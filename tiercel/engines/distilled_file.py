@@ -72,6 +72,7 @@ class DrafterManifest(_Section):
     shape: DrafterShape
     num_train_tokens: int
     num_train_steps: int
+    token_s: float  # of a token on one core of the machine that trained it, median
     held_out: dict[str, HeldOut]  # by kind of task, and "all"
 
 

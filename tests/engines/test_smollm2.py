@@ -1,3 +1,7 @@
+"""The engines on SmolLM2, and, where its file is at hand, on Qwen 2.5 Coder 0.5B."""
+
+import os
+
 import numpy as np
 import pytest
 
@@ -51,11 +55,12 @@ def test_verifying_gives_the_bits_of_decoding_one_by_one(
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int4"])
+@pytest.mark.parametrize("engine", ["onnx", "native"])
 def test_quantized_bits_do_not_depend_on_the_width_and_choices_are_nearly_float32s(
-    answer: tuple[list[int], list[int], Logits], dtype: str
+    answer: tuple[list[int], list[int], Logits], engine: str, dtype: str
 ) -> None:
     prompt, tokens, rows = answer
-    model, _ = load("onnx", "smollm2-135m", dtype=dtype)
+    model, _ = load(engine, "smollm2-135m", dtype=dtype)
     assert model.description.bit_exact
     sequence = prompt + tokens[:-1]
     whole = logits_by_widths(model, sequence, [len(sequence)])
@@ -73,3 +78,14 @@ def test_float32_logits_are_those_of_transformers(
     expected = reference_logits(embedded_file("smollm2-135m"), sequence)[len(prompt) - 1 :]
     np.testing.assert_allclose(rows, expected, atol=2e-3)
     assert (rows.argmax(axis=1) == expected.argmax(axis=1)).all()
+
+
+@pytest.mark.skipif("TIERCEL_TEST_QWEN" not in os.environ, reason="no GGUF file of Qwen is named")
+@pytest.mark.parametrize("engine", ["onnx", "native"])
+def test_bits_do_not_depend_on_the_width_on_qwen(engine: str) -> None:
+    model, tokenizer = load(engine, os.environ["TIERCEL_TEST_QWEN"], dtype="int4", max_length=512)
+    assert model.description.bit_exact
+    tokens = tokenizer.encode("def quicksort(items):\n    if len(items) < 2:\n        return" * 4)
+    whole = logits_by_widths(model, tokens, [len(tokens)])
+    for widths in ([1], [2, 1, 7], [5], [64, 3]):
+        assert same_bits(logits_by_widths(model, tokens, widths), whole), widths

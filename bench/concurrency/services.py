@@ -24,7 +24,7 @@ engine = "{engine}"
 model = "smollm2-135m"
 dtype = "{dtype}"
 addresses = ["localhost:50051"]
-settings = {{max_sessions = {sessions}, prefix_cache_tokens = 0}}
+settings = {{max_sessions = {sessions}}}
 [tiers.suffix]
 service = "drafter"
 engine = "suffix"

@@ -34,12 +34,12 @@ _LOG_LINES = 20
 def private_deployment(config: Path | None, output: Output) -> Iterator[Deployment]:
     """Return a deployment on free ports, its models on disk; its files go with the context.
 
-    Nothing is drafted from earlier answers: one plan's answer would be the next one's draft.
+    Nothing is kept of earlier answers: one plan's would be the next one's draft, or its prefill.
     """
     with tempfile.TemporaryDirectory(prefix="tiercel-") as folder:
         deployment = Deployment(
             on_free_ports(config, Path(folder)),
-            common={"log_level": "warning", "pool_tokens": 0},
+            common={"log_level": "warning", "pool_tokens": 0, "prefix_cache_tokens": 0},
             feedback={"data_dir": str(Path(folder) / "feedback")},
         )
         prepare(deployment.configuration, output)

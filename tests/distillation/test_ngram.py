@@ -1,6 +1,7 @@
 """`tiercel distill ngram`: from recorded answers to a bounded, honestly calibrated table."""
 
 import random
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.engines.ngram_tables import saved
 from tiercel.cli.__main__ import app
 from tiercel.distillation.ngram_calibration import Curve, curve, rising
 from tiercel.distillation.ngram_counts import Texts, count
+from tiercel.distillation.ngram_recording import read_texts
 from tiercel.distillation.ngram_table import Bounds, build
 from tiercel.distillation.shards import MANIFEST_FILE
 from tiercel.engines.ngram import NgramTable
@@ -89,6 +91,21 @@ def test_what_is_said_many_times_to_one_prompt_counts_once(tmp_path: Path):
     filler = [[100 + number, 7, 8] for number in range(30)]
     texts = [*filler, *[[5, 6] * 20], *[[5, 9, 200 + number] for number in range(3)]]
     assert NgramTable(saved(tmp_path / "t", texts)).guess([5]).token == 9
+
+
+def test_of_a_sample_it_counts_what_the_target_held_likeliest(target: Target, tmp_path: Path):
+    prompts = prompts_of(12)
+    record(target, tmp_path / "greedy", prompts, num_tokens=150, temperature=0.0)
+    record(target, tmp_path / "sampled", prompts, num_tokens=150, temperature=1.5)
+    _, greedy = read_texts([tmp_path / "greedy"])
+    _, sampled = read_texts([tmp_path / "sampled"])
+    assert np.array_equal(greedy.best, greedy.tokens)
+    assert not np.array_equal(sampled.best, sampled.tokens)
+    for lessons in (tmp_path / "sampled").glob("lessons-*"):
+        shutil.rmtree(lessons)
+    _, unknown = read_texts([tmp_path / "sampled"])
+    assert np.array_equal(unknown.best, unknown.tokens)
+    assert np.array_equal(unknown.tokens, sampled.tokens)
 
 
 def test_too_little_to_count_is_refused():

@@ -7,11 +7,9 @@ import typer
 
 from tiercel.cli.output import Output
 from tiercel.cli.running import tell_failures
-from tiercel.distillation.ngram_counts import Texts
+from tiercel.distillation.ngram_recording import read_texts
 from tiercel.distillation.ngram_table import Bounds, build
-from tiercel.distillation.shards import Answer, read_answers, read_manifest
 from tiercel.engines.ngram_file import NgramHeader, save
-from tiercel.errors import TokenizerMismatch
 
 _MEGABYTE = 1_000_000
 
@@ -23,7 +21,7 @@ def ngram(
     ],
     out: Annotated[Path, typer.Option(dir_okay=False, help="The table, a safetensors file.")],
     max_megabytes: Annotated[float, typer.Option(min=0.01, help="Size of the file.")] = 8.0,
-    max_order: Annotated[int, typer.Option(min=1, max=8, help="Longest context, in tokens.")] = 5,
+    max_order: Annotated[int, typer.Option(min=1, max=8, help="Longest context, in tokens.")] = 4,
     min_confidence: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="No guess less likely than this is kept.")
     ] = Bounds.min_confidence,
@@ -31,7 +29,15 @@ def ngram(
     """Build the n-gram table of a target from its recorded answers."""
     output = Output()
     with tell_failures():
-        header, texts = _read(recording, max_order)
+        with output.working("reading the recording"):
+            manifest, texts = read_texts(recording)
+        header = NgramHeader(
+            model=f"{manifest.model} {manifest.dtype}",
+            tokenizer_fingerprint=manifest.tokenizer_fingerprint,
+            vocab_size=manifest.vocab_size,
+            max_order=max_order,
+            num_tokens=len(texts.tokens),
+        )
         bounds = Bounds(max_order, int(max_megabytes * _MEGABYTE), min_confidence)
         with output.working("counting"):
             arrays = build(texts, header.vocab_size, bounds)
@@ -40,27 +46,3 @@ def ngram(
     size = out.stat().st_size / _MEGABYTE
     output.note(f"{len(arrays.tokens)} contexts of {header.num_tokens} tokens in {out}")
     output.note(f"{size:.1f} MB; to use it: ngram = {str(out.resolve())!r} in a suffix tier")
-
-
-def _read(folders: list[Path], max_order: int) -> tuple[NgramHeader, Texts]:
-    manifests = {folder: read_manifest(folder) for folder in folders}
-    first = manifests[folders[0]]
-    for folder, manifest in manifests.items():
-        if manifest.tokenizer_fingerprint != first.tokenizer_fingerprint:
-            raise TokenizerMismatch(f"{folder} was recorded with another tokenizer")
-    answers = [answer for folder in manifests for answer in read_answers(folder)]
-    texts = Texts.of([answer.token_ids for answer in answers], _prompts(answers))
-    header = NgramHeader(
-        model=f"{first.model} {first.dtype}",
-        tokenizer_fingerprint=first.tokenizer_fingerprint,
-        vocab_size=first.vocab_size,
-        max_order=max_order,
-        num_tokens=len(texts.tokens),
-    )
-    return header, texts
-
-
-def _prompts(answers: list[Answer]) -> list[int]:
-    """Return a number for each answer, the same for answers to one prompt."""
-    numbers: dict[tuple[str, int], int] = {}
-    return [numbers.setdefault((one.data_set, one.row), len(numbers)) for one in answers]

@@ -93,13 +93,13 @@ def _unseen(texts: Texts, max_order: int) -> Iterator[Guesses]:
 def guessed(counts: Iterator[Contexts], texts: Texts, max_order: int) -> Guesses:
     """Guess every token of `texts` that has a known context."""
     orders = np.zeros(len(texts.tokens), np.int64)
-    likelihoods, tokens = np.zeros(len(orders)), np.zeros(len(orders), np.uint64)
+    likelihoods, guesses = np.zeros(len(orders)), np.zeros(len(orders), np.uint64)
     for order, (contexts, (positions, keys)) in enumerate(
         zip(counts, texts.contexts(max_order), strict=True), start=1
     ):
         found = located(contexts, keys)
         known, found = positions[found >= 0], found[found >= 0]
         orders[known] = order
-        likelihoods[known], tokens[known] = contexts.likelihoods[found], contexts.tokens[found]
+        likelihoods[known], guesses[known] = contexts.likelihoods[found], contexts.tokens[found]
     known = np.flatnonzero(orders)
-    return Guesses(orders[known], likelihoods[known], tokens[known] == texts.tokens[known])
+    return Guesses(orders[known], likelihoods[known], guesses[known] == texts.best[known])

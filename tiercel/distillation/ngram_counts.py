@@ -6,7 +6,8 @@ answers to one prompt: a loop is no evidence for other prompts.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,23 +24,35 @@ class Texts:
     """Answers end to end; each array has an element for each token."""
 
     tokens: NDArray[np.uint64]
+    best: NDArray[np.uint64]  # what the target held likeliest there: in a sample, not the token
     prompts: Ints  # that are answered, numbered from 0 on
     places: Ints  # in the answer
 
     @classmethod
-    def of(cls, answers: Sequence[Sequence[int]], prompts: Sequence[int]) -> "Texts":
-        """Lay the answers' token ids end to end; `prompts[i]` is answered by answer i."""
+    def of(
+        cls,
+        answers: Sequence[Sequence[int]],
+        prompts: Sequence[int],
+        best: Sequence[Sequence[int]] | None = None,
+    ) -> "Texts":
+        """Lay the answers' token ids end to end; `prompts[i]` is answered by answer i.
+
+        Without `best` the target is taken to have held likeliest what it said.
+        """
         lengths = np.array([len(answer) for answer in answers], np.int64)
         starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-        num_tokens = int(lengths.sum())
-        tokens = np.fromiter((id for answer in answers for id in answer), np.uint64, num_tokens)
-        repeated = np.repeat(np.asarray(prompts, np.int64), lengths)
-        return cls(tokens, repeated, np.arange(num_tokens) - starts)
+        tokens = _joined(answers)
+        return cls(
+            tokens=tokens,
+            best=tokens if best is None else _joined(best),
+            prompts=np.repeat(np.asarray(prompts, np.int64), lengths),
+            places=np.arange(len(tokens)) - starts,
+        )
 
     def part(self, kept: NDArray[np.bool_]) -> "Texts":
         """Return the answers to the prompts whose element of `kept` is true."""
         is_kept = kept[self.prompts]
-        return Texts(self.tokens[is_kept], self.prompts[is_kept], self.places[is_kept])
+        return Texts(*(getattr(self, field.name)[is_kept] for field in fields(self)))
 
     def contexts(self, max_order: int) -> Iterator[tuple[Ints, Keys]]:
         """Yield for each order from 1 on the positions that have a context, and its keys."""
@@ -69,12 +82,12 @@ def count(texts: Texts, max_order: int) -> Iterator[Contexts]:
 
 def _unigram(texts: Texts) -> Floats:
     """Return each token's share of all tokens, at each position."""
-    return np.bincount(texts.tokens.astype(np.int64))[texts.tokens] / len(texts.tokens)
+    return np.bincount(texts.best.astype(np.int64))[texts.best] / len(texts.best)
 
 
 def _counted(texts: Texts, positions: Ints, keys: Keys, likelihoods: Floats) -> Contexts:
     """Count one order; raises `likelihoods`, per position, from the order below to this one."""
-    tokens, prompts = texts.tokens[positions], texts.prompts[positions]
+    tokens, prompts = texts.best[positions], texts.prompts[positions]
     pair_keys = (keys ^ keys >> np.uint64(31)) * _MIX + tokens
     order = np.lexsort((prompts, pair_keys))
     is_first = _changes(pair_keys[order])
@@ -110,6 +123,11 @@ def _discounts(counts: Ints) -> Floats:
     second = np.clip(2 - 3 * ratio * thrice / twice, 0.1, 2 * first)
     third = np.clip(3 - 4 * ratio * four / thrice, 0.1, 1.5 * second)
     return np.array([0.0, first, second, third])
+
+
+def _joined(parts: Sequence[Sequence[int]]) -> NDArray[np.uint64]:
+    """Return the elements of all parts as one array."""
+    return np.fromiter(chain.from_iterable(parts), np.uint64, sum(map(len, parts)))
 
 
 def _changes(values: NDArray[np.generic]) -> NDArray[np.bool_]:

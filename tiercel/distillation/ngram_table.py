@@ -17,10 +17,10 @@ _HEADER_BYTES = 4096  # at most
 class Bounds:
     """How large a table may be, and what is worth an entry."""
 
-    max_order: int = 5
+    max_order: int = 4
     max_bytes: int = 8_000_000
     min_confidence: float = 0.15  # entries below it are kept only to overrule a shorter context
-    min_difference: float = 0.08  # in confidence, from what the next shorter context says
+    min_difference: float = 0.04  # in confidence, from what the next shorter context says
 
 
 @dataclass(frozen=True)

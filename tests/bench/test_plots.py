@@ -19,7 +19,7 @@ def test_each_peer_has_a_bar(tmp_path: Path):
         draw_ratios(results, "us", tmp_path / "ratios.png")
         drawn.append(imread(tmp_path / "ratios.png"))
     assert drawn[1].shape[0] > drawn[0].shape[0]
-    assert _num_blue(drawn[1]) > 2 * _num_blue(drawn[0])
+    assert all(_num_blue(picture) > 1000 for picture in drawn)
 
 
 def test_clients_are_drawn_by_system(tmp_path: Path):

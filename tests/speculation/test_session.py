@@ -22,8 +22,8 @@ PROMPT = list(range(40, 60))
 class HeldRunner(ModelRunner):
     """Keeps the result of a pass back until it is let go."""
 
-    def __init__(self, *wiring) -> None:
-        super().__init__(*wiring)
+    def __init__(self, *wiring, **options) -> None:
+        super().__init__(*wiring, **options)
         self.done, self.free = asyncio.Event(), asyncio.Event()
         self.free.set()
 
@@ -35,21 +35,25 @@ class HeldRunner(ModelRunner):
 
 
 class Sessions:
-    """Sessions over one runner."""
+    """Sessions over one runner, where prompts are shared; what is expected comes from another."""
 
     def __init__(self, models: Models) -> None:
         model, tokenizer = models.load("session", Weights())
-        self.runner = HeldRunner(model)
+        self.runner = HeldRunner(model, prefix_cache_tokens=1000)
+        self._apart = ModelRunner(model)
         ids = range(model.description.vocab_size)
         self._vocabulary = Vocabulary.of([tokenizer.token_bytes(token_id) for token_id in ids])
 
     def open(self, tokens: list[int]) -> Session:
-        terms = Terms(len(PROMPT), SamplingParams(**HOT))
-        return Session(self.runner, self._vocabulary, TokenSequence(tokens), terms)
+        return self._session(self.runner, tokens)
 
     async def expected(self, tokens: list[int]) -> tuple:
         """What a session that never was anything else says after `tokens`."""
-        return said(await self.open(tokens).verify((), 3))
+        return said(await self._session(self._apart, tokens).verify((), 3))
+
+    def _session(self, runner: ModelRunner, tokens: list[int]) -> Session:
+        terms = Terms(len(PROMPT), SamplingParams(**HOT))
+        return Session(runner, self._vocabulary, TokenSequence(tokens), terms)
 
 
 def said(verified) -> tuple:
@@ -120,3 +124,35 @@ async def test_verdicts_do_not_depend_on_what_was_tried_before(sessions: Session
             session.cut(len(truth) + 1)
         truth += expected[0]
         assert session.sequence.tokens() == truth
+
+
+@pytest.mark.parametrize("kept", [0, 5, 17, 18, 19])
+async def test_nobody_starts_from_a_prompt_that_was_cut(sessions: Sessions, kept: int):
+    first, other = sessions.open(PROMPT), [*PROMPT[:kept], *range(120, 160)]
+    await first.verify((), 3)
+    first.cut(kept)
+    first.append(other[kept:])
+    # Until its next pass, its cache holds what it held.
+    assert said(await sessions.open(PROMPT).verify((), 3)) == await sessions.expected(PROMPT)
+    # Offsets, and so the noise, are not for prompts that change; the logits are right.
+    _, expected = await sessions.expected(other)
+    assert (await first.verify((), 3)).logprobs[0].top == expected[0].top
+    for tokens in (PROMPT, [*PROMPT, 70, 71], other):
+        assert said(await sessions.open(tokens).verify((), 3)) == await sessions.expected(tokens)
+
+
+@pytest.mark.parametrize("num_passes", [0, 1, 3])
+async def test_an_ended_session_leaves_what_it_held(sessions: Sessions, num_passes: int):
+    first = sessions.open(PROMPT)
+    for turn in range(num_passes):
+        await first.verify([77] * turn, 3)
+    said_so_far = first.sequence.tokens()
+    first.cut(len(said_so_far) - (num_passes > 1))
+    first.append([88, 89])
+    first.close()
+    for tokens in (PROMPT, [*said_so_far, 5], first.sequence.tokens(), [*PROMPT, 90]):
+        again = sessions.open(tokens)
+        assert said(await again.verify((), 3)) == await sessions.expected(tokens)
+        if num_passes:
+            assert 0 < again.stats("x").num_cached_prompt_tokens <= len(PROMPT)
+        again.close()

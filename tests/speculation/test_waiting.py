@@ -2,6 +2,9 @@
 
 import itertools
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tiercel.speculation.turn import Memory, Turn
 from tiercel.speculation.waiting import WaitingTurns
 
@@ -113,3 +116,22 @@ def test_a_turn_that_is_discarded_is_not_taken():
     queue = waiting(kept, gone, most=64)
     queue.discard(gone)
     assert taken(queue) == [(kept, 1)]
+
+
+@given(
+    turns=st.lists(st.tuples(st.integers(1, 200), st.integers(1, 40)), min_size=1, max_size=12),
+    most=st.sampled_from([0, 32, 64, 256]),
+)
+def test_every_turn_is_fed_and_no_pass_is_too_wide(turns: list[tuple[int, int]], most: int):
+    all_turns = [turn(rows, min(rows, logits)) for rows, logits in turns]
+    queue, num_passes = waiting(*all_turns, most=most), 0
+    while len(queue):
+        batch, num_passes = taken(queue), num_passes + 1
+        assert batch, "turns wait, and none is taken"
+        assert all(rows > 0 for _, rows in batch)
+        widest = max(most, 64, *(each.num_logits for each, _ in batch))
+        assert sum(rows for _, rows in batch) <= widest + 16
+        for each, _ in batch:
+            (queue.add if each.num_left else queue.discard)(each)
+    assert all(each.num_left == 0 for each in all_turns)
+    assert num_passes <= sum(2 + len(each.tokens) // 16 for each in all_turns)

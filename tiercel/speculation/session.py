@@ -157,7 +157,7 @@ class Session:
             tier=tier,
             num_forward_passes=self._num_passes,
             num_prompt_tokens=self._terms.num_prompt_tokens,
-            num_cached_prompt_tokens=self._memory.num_adopted,
+            num_cached_prompt_tokens=min(self._memory.num_adopted, self._terms.num_prompt_tokens),
             prefill_s=self._prefill_s,
             compute_s=self._compute_s,
         )

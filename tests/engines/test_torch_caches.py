@@ -18,7 +18,7 @@ VOCAB = 269
 CACHE_TOKENS = 20 * PAGE_SIZE
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model(tiny_folder: Path) -> Iterator[TorchModel]:
     path = str(tiny_gguf(tiny_folder))
     loaded, _ = load("torch", path, device="cpu", threads=1, cache_tokens=CACHE_TOKENS)
@@ -28,18 +28,18 @@ def model(tiny_folder: Path) -> Iterator[TorchModel]:
 
 
 def test_a_full_cache_is_refused_before_anything_is_touched(model: TorchModel) -> None:
-    tokens = random_tokens(260, VOCAB)
+    tokens = random_tokens(200, VOCAB)
     cache, other = model.open(), model.open()
     model.extend([Step(cache, tokens, 0)])
     free = model.num_free_tokens
     with pytest.raises(Overloaded, match="full"):
-        model.extend([Step(cache, [1], 1), Step(other, tokens[:60], 0)])
-    assert (cache.length, other.length, model.num_free_tokens) == (260, 0, free)
-    [rows] = model.extend([Step(other, tokens[:40], 40)])
+        model.extend([Step(cache, [1], 1), Step(other, tokens[:90], 0)])
+    assert (cache.length, other.length, model.num_free_tokens) == (200, 0, free)
+    [rows] = model.extend([Step(other, tokens[:80], 80)])
     cache.close()
     other.close()
     assert model.num_free_tokens == CACHE_TOKENS
-    np.testing.assert_allclose(rows, logits_by_widths(model, tokens[:40], [40]), atol=1e-3)
+    np.testing.assert_allclose(rows, logits_by_widths(model, tokens[:80], [80]), atol=1e-3)
 
 
 def test_what_is_given_back_is_used_again_and_forgotten(model: TorchModel) -> None:
@@ -118,3 +118,17 @@ def test_room_counts_new_pages_and_the_shared_ones_that_will_be_copied() -> None
     cache.close()
     copy.close()
     assert pool.num_free == 4
+
+
+def test_prompts_leave_room_for_sequences_that_are_decoded() -> None:
+    pool = PagePool(17)  # of sixteen pages a prompt in company leaves two
+    alone, running = TorchCache(pool), TorchCache(pool)
+    check_room(pool, [alone], [16 * PAGE_SIZE])
+    running.grow(10 * PAGE_SIZE)
+    check_room(pool, [alone], [4 * PAGE_SIZE])
+    with pytest.raises(Overloaded, match="80 tokens more do not fit into 64"):
+        check_room(pool, [alone], [4 * PAGE_SIZE + 1])
+    check_room(pool, [running, *(TorchCache(pool) for _ in range(5))], [PAGE_SIZE] * 6)
+    running.grow(6 * PAGE_SIZE)
+    with pytest.raises(Overloaded):
+        check_room(pool, [alone], [1])

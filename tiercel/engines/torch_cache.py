@@ -13,6 +13,8 @@ from tiercel.engines.language_model import Cache
 from tiercel.errors import Overloaded
 
 PAGE_SIZE = 16  # tokens; attention kernels want masks whose rows are a multiple of 8 long
+# One page in so many is left to sequences that are being decoded: it is new ones that are refused.
+_KEPT_FROM_PROMPTS = 8
 
 
 def pages_for(length: int) -> int:
@@ -43,6 +45,16 @@ class PagePool:
     def num_free(self) -> int:
         """Number of pages that nobody owns."""
         return len(self._free)
+
+    @property
+    def num_pages(self) -> int:
+        """Number of pages that there are to own."""
+        return len(self._owners) - 1
+
+    @property
+    def num_taken(self) -> int:
+        """Number of pages that somebody owns."""
+        return self.num_pages - self.num_free
 
     def take(self) -> int:
         """Return a page that nobody owned; the caller has checked that there is one."""
@@ -148,11 +160,14 @@ def own(cache: Cache) -> TorchCache:
 
 def check_room(pool: PagePool, caches: Sequence[TorchCache], counts: Sequence[int]) -> None:
     """Raise Overloaded if the caches cannot all grow by so many tokens; touches none."""
-    needed = sum(
-        cache.num_pages_to_take(count) for cache, count in zip(caches, counts, strict=True)
-    )
-    if needed > pool.num_free:
+    grown = list(zip(caches, counts, strict=True))
+    needed = sum(cache.num_pages_to_take(count) for cache, count in grown)
+    prompts = [cache for cache, count in grown if count > PAGE_SIZE]
+    room = pool.num_free
+    if prompts and pool.num_taken > sum(len(cache.pages) for cache in prompts):
+        room -= pool.num_pages // _KEPT_FROM_PROMPTS
+    if needed > room:
         raise Overloaded(
             f"the caches are full: {needed * PAGE_SIZE} tokens more do not fit into "
-            f"{pool.num_free * PAGE_SIZE}"
+            f"{max(room, 0) * PAGE_SIZE}"
         )

@@ -54,9 +54,10 @@ class SuffixTier:
 
     def describe(self) -> TierDescription:
         """Return what this replica is, and its load."""
+        table = self._evidence.table
         return TierDescription(
             tier=self.name,
-            model="",
+            model=f"{table.header.model} n-grams" if table is not None else "",
             engine="suffix",
             dtype="",
             numerics_id="",

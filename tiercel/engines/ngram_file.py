@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as serialized
 
 from tiercel.errors import ModelUnavailable
 
@@ -84,7 +84,7 @@ def save(path: Path, header: NgramHeader, arrays: NgramArrays) -> None:
     about = {name: str(value) for name, value in asdict(header).items()}
     about |= {"format": _FORMAT, "sha256": _digest(columns)}
     unfinished = path.with_name(f".{path.name}.unfinished")
-    save_file(columns, unfinished, metadata=about)
+    unfinished.write_bytes(serialized(columns, metadata=about))
     unfinished.replace(path)
 
 

@@ -197,10 +197,10 @@ class Decoder:
         self._steps.note(len(draft.token_ids) + 1, verified.compute_s)
         # Other sessions' passes in between count neither for drafters nor against them.
         round_s, num_tokens = waited_s + verified.compute_s, len(verified.token_ids)
-        plain_s, length = self._steps.plain_s, len(self.session.sequence)
+        plain_s = self._steps.plain_s
         self._budget.spent(round_s, num_tokens, plain_s, drafted=bool(draft.links))
         for link in draft.links:
-            link.pace.round(round_s, num_tokens, plain_s, length)
+            link.round(round_s, len(draft.token_ids), num_tokens, plain_s)
 
     def _ahead(self, limit: int) -> Ahead:
         """Return how far the model may go on by itself: as long as no drafter is to be asked."""

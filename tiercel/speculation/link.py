@@ -38,13 +38,14 @@ class DrafterLink:
         self.pair = PairStats(self.plan.tier, self.request.parent)
         self.pace = Pace(opened_at=time.monotonic(), always=self.request.always_draft)
         self.length, self.num_wanted = Length(), self.plan.num_speculative_tokens
+        self.ahead = self.request.ahead(self.plan.address)
         self._side: ParentSide | None = None
         self._chatter = Chatter(time.monotonic())
         self._opened = False  # the drafter answered: before that nothing can be due
         self._kept_length = len(self.sequence)  # of what the drafter was told, still true
         self._below: tuple[list[PairStats], list[TierStats]] = ([], [])
-        self._names: set[str] = set()  # of the tiers that may appear in what comes up
-        self._follow(self.plan)
+        # Of the tiers that may appear in what comes up.
+        self._names = {part.tier for part in self.plan.walk()}
         self._connection = DrafterConnection(
             self.channel,
             self,
@@ -117,7 +118,7 @@ class DrafterLink:
         advance, judgement = side.advance(
             keep,
             tokens,
-            max_tokens_ahead=self.num_wanted + self.request.tokens_ahead,
+            max_tokens_ahead=self.num_wanted + self.ahead.num_tokens,
             num_speculative_tokens=self.num_wanted,
         )
         self._kept_length = side.committed_length
@@ -134,12 +135,18 @@ class DrafterLink:
     def replan(self, plan: Plan) -> None:
         """Pass a new plan for the same drafter on; it takes effect at its next block."""
         self.plan = plan
-        self._follow(plan)
+        self._names |= {part.tier for part in plan.walk()}
         self._connection.send(pb.DraftRequest(replan=plan_to_pb(plan)))
 
     def late(self) -> None:
         """Note that the parent does not wait any longer for this block."""
         self.pair.num_late += 1
+
+    def round(self, seconds: float, num_drafted: int, num_tokens: int, plain_s: float) -> None:
+        """Note what it took to wait for a block and verify it, and how many tokens that brought."""
+        self.pace.round(seconds, num_tokens, plain_s, len(self.sequence))
+        if num_drafted:
+            self.ahead.round(seconds, num_drafted, self.length.acceptance_rate)
 
     def stats(self) -> tuple[list[PairStats], list[TierStats]]:
         """Return what this drafter and the tiers below it did."""
@@ -191,9 +198,6 @@ class DrafterLink:
     def _is_asked(self) -> bool:
         return self.pace.is_asked(len(self.sequence))
 
-    def _follow(self, plan: Plan) -> None:
-        self._names |= {part.tier for part in plan.walk()}
-
     def _take_block(self, message: pb.DraftBlock) -> None:
         side = self._side
         assert side is not None, "a block is taken only while the stream is open"
@@ -225,7 +229,7 @@ class DrafterLink:
         assert side is not None, "a resync is taken only while the stream is open"
         advance = side.on_resync(
             resync_from_pb(message),
-            max_tokens_ahead=num_wanted + self.request.tokens_ahead,
+            max_tokens_ahead=num_wanted + self.ahead.num_tokens,
             num_speculative_tokens=num_wanted,
         )
         if advance is not None:

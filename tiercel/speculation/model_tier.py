@@ -13,6 +13,7 @@ from tiercel.errors import InvalidRequest
 from tiercel.plan_rules import check_plan
 from tiercel.replies import TierDescription
 from tiercel.speculation.decoder import Decoder
+from tiercel.speculation.draft_ahead import DraftAhead
 from tiercel.speculation.draft_server import Drafts, DraftServer
 from tiercel.speculation.proposer import ModelProposer, Proposer
 from tiercel.speculation.request import Lost, Request
@@ -30,7 +31,7 @@ class Habits:
 
     max_sessions: int = 16
     heartbeat_s: float = 2.0
-    tokens_ahead: int = 0  # credit of a drafter beyond one block
+    tokens_ahead: int = 0  # most credit of a drafter beyond one block
     always_draft: bool = False  # ask drafters that do not pay, too
     allowed_drafters: tuple[str, ...] = ("localhost:*", "127.0.0.1:*", "[::1]:*")
 
@@ -46,6 +47,7 @@ class ModelTier:
         vocab_size = runner.description.vocab_size
         self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in range(vocab_size)])
         self._channels = rpc.Channels()
+        self._aheads: dict[str, DraftAhead] = {}
         self._born = time.monotonic()
         drafts = Drafts(
             tier=name,
@@ -94,6 +96,7 @@ class ModelTier:
             heartbeat_s=self.habits.heartbeat_s,
             tokens_ahead=self.habits.tokens_ahead,
             always_draft=self.habits.always_draft,
+            aheads=self._aheads,
         )
 
     @asynccontextmanager

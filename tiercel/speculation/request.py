@@ -1,9 +1,10 @@
 """What a parent's drafters must know of one request, and where they tell what happened."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tiercel.draft_stream import TokenSequence
+from tiercel.speculation.draft_ahead import DraftAhead
 from tiercel.types import Message, Plan, SamplingParams
 from tiercel.wire.draft import DraftOpening
 from tiercel.wire.requests import TokenIds
@@ -24,8 +25,16 @@ class Request:
     deadline: float  # on the event loop's clock
     messages: tuple[Message, ...] = ()
     heartbeat_s: float = 2.0
-    tokens_ahead: int = 0  # credit beyond one block
+    tokens_ahead: int = 0  # most credit beyond one block
     always_draft: bool = False
+    # By a drafter's address; the parent's requests share them: what pays depends on the machines.
+    aheads: dict[str, DraftAhead] = field(default_factory=dict)
+
+    def ahead(self, address: str) -> DraftAhead:
+        """Return what says how far the drafter at an address may run ahead."""
+        if address not in self.aheads:
+            self.aheads[address] = DraftAhead(self.tokens_ahead, always=self.always_draft)
+        return self.aheads[address]
 
     def opening(self, plan: Plan, sequence: TokenSequence) -> DraftOpening:
         """Return what a draft stream for `plan` begins with, the sequence being what it is now."""
@@ -38,7 +47,7 @@ class Request:
             params=self.params,
             stop_token_ids=self.stop_token_ids,
             max_new_tokens=max(0, self.max_new_tokens - num_generated),
-            max_tokens_ahead=plan.num_speculative_tokens + self.tokens_ahead,
+            max_tokens_ahead=plan.num_speculative_tokens + self.ahead(plan.address).num_tokens,
             messages=self.messages,
         )
 

@@ -44,7 +44,10 @@ class TierSettings(config.Settings):
         default=2.0, ge=0.2, description="seconds between heartbeats on a silent stream"
     )
     tokens_ahead: int = Field(
-        default=0, ge=0, le=64, description="tokens a drafter may run ahead beyond one block"
+        default=8,
+        ge=0,
+        le=64,
+        description="tokens a drafter may run ahead of its block, while that is measured to pay",
     )
     always_draft: bool = Field(
         default=False, description="go on asking drafters that do not pay; for measurements"

@@ -24,6 +24,8 @@ class Drafts:
     numerics_id: str = ""
     tokenizer_fingerprint: str = ""
     vocab_size: int = 0
+    hidden_size: int = 0  # of the parent's hidden states that are wanted
+    hidden_digest: str = ""  # and of which weights
     heartbeat_s: float = 2.0
 
 
@@ -99,14 +101,24 @@ class DraftServer:
         try:
             async with self._opener(opening, deadline, lost) as proposer:
                 session = DraftSession(
-                    opening, proposer, outbox, vocab_size=self._drafts.vocab_size
+                    opening,
+                    proposer,
+                    outbox,
+                    vocab_size=self._drafts.vocab_size,
+                    hidden_size=self._drafts.hidden_size,
                 )
                 yield session, outbox
         finally:
             self._outboxes.discard(outbox)
 
     def _opened(self) -> pb.DraftOpened:
-        return pb.DraftOpened(tier=self._drafts.tier, numerics_id=self._drafts.numerics_id)
+        drafts = self._drafts
+        return pb.DraftOpened(
+            tier=drafts.tier,
+            numerics_id=drafts.numerics_id,
+            hidden_size=drafts.hidden_size,
+            hidden_digest=drafts.hidden_digest,
+        )
 
 
 async def _expire(deadline: float) -> None:

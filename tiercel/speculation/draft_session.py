@@ -6,10 +6,16 @@ from tiercel import rpc
 from tiercel.draft_stream import Advance, DrafterSide, Resync, TokenSequence
 from tiercel.errors import InvalidRequest
 from tiercel.plan_rules import check_newer
-from tiercel.speculation.proposer import Proposal, Proposer
+from tiercel.speculation.proposer import Proposal, Proposer, StatesProposer
 from tiercel.types import Plan
 from tiercel.v1 import drafter_pb2 as pb
-from tiercel.wire.draft import DraftOpening, advance_from_pb, block_to_pb, resync_to_pb
+from tiercel.wire.draft import (
+    DraftOpening,
+    advance_from_pb,
+    block_to_pb,
+    resync_to_pb,
+    states_from_pb,
+)
 from tiercel.wire.plans import plan_from_pb
 from tiercel.wire.results import pair_to_pb, tier_to_pb, to_ns
 
@@ -24,8 +30,10 @@ class DraftSession:
         outbox: rpc.Outbox[pb.DraftResponse],
         *,
         vocab_size: int,
+        hidden_size: int = 0,
     ) -> None:
         self._proposer, self._outbox, self._vocab_size = proposer, outbox, vocab_size
+        self._hidden_size = hidden_size  # of the parent's states, if the proposer wants them
         self._stop_ids = opening.stop_token_ids
         self._num_prompt_tokens = opening.num_prompt_tokens
         self._plan_version = opening.plan.version
@@ -95,6 +103,9 @@ class DraftSession:
             self._proposer.cut(applied.cut_length)
         if applied.token_ids:
             self._proposer.append(applied.token_ids)
+        if isinstance(self._proposer, StatesProposer):
+            states = states_from_pb(message, hidden_size=self._hidden_size)
+            self._proposer.take_states(truth_length - 1, states)
         self._paused = False
         self._moved.set()
         if self._side.num_unsent and self._num_missing <= 0:

@@ -83,7 +83,9 @@ class Passes:
         assert turn.memory.cache is not None
         count = turn.piece(most)
         tokens = turn.tokens[turn.num_fed : turn.num_fed + count]
-        return Step(turn.memory.cache, tokens, turn.num_logits if count == turn.num_left else 0)
+        if count < turn.num_left:
+            return Step(turn.memory.cache, tokens, 0)
+        return Step(turn.memory.cache, tokens, turn.num_logits, turn.hidden)
 
     def _extend(self, steps: list[Step]) -> list[Logits | Exception]:
         """Return the logits of each step, or what it raised if it is run without the others."""

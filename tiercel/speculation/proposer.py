@@ -3,7 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tiercel.speculation.decoder import Decoder
 from tiercel.types import PairStats, Plan, TierStats
@@ -45,6 +48,15 @@ class Proposer(Protocol):
 
     async def close(self) -> None:
         """Give everything back."""
+        ...
+
+
+@runtime_checkable
+class StatesProposer(Proposer, Protocol):
+    """A proposer that works on its parent's hidden states."""
+
+    def take_states(self, end: int, states: NDArray[np.float32]) -> None:
+        """Take the states of the positions before `end`, [positions, hidden_size]."""
         ...
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from tiercel.decoding import RULES, Vocabulary, logprobs
 from tiercel.draft_stream import TokenSequence
 from tiercel.engines.language_model import Logits
+from tiercel.speculation.hidden_states import HiddenStates
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.turn import Memory, Turn
 from tiercel.types import Rule, SamplingParams, TierStats, TokenLogprob
@@ -66,6 +67,7 @@ class Session:
         self.sequence = prefix
         self.generation = 0  # grows with every change from outside
         self._runner, self._vocabulary, self._terms = runner, vocabulary, terms
+        self.hidden = HiddenStates(runner.description)
         # All but the prompt's last token stays in the cache; that one may be fed again.
         self._memory = Memory(num_lasting=max(0, terms.num_prompt_tokens - 1))
         self._next: Turn[Verified] | None = None  # plain, and under way before it is asked for
@@ -97,6 +99,7 @@ class Session:
     def cut(self, length: int) -> None:
         """Drop every token from position `length` on."""
         self.sequence.cut(length)
+        self.hidden.cut(length)
         del self._offsets[max(1, length - self._terms.num_prompt_tokens + 1) :]
         self._fed_length = min(self._fed_length, length)
         self._floor = min(self._floor, length)
@@ -143,6 +146,8 @@ class Session:
         self._next = turn.next
         self._num_passes += 1
         self._fed_length = length + verified.num_accepted
+        if turn.hidden is not None:
+            self.hidden.note(length - 1, turn.hidden[: verified.num_accepted + 1])
         self.sequence.append(verified.token_ids)
         self._note_offsets(verified.token_ids)
         return replace(verified, compute_s=turn.seconds)
@@ -178,6 +183,7 @@ class Session:
             start=start,
             tokens=tokens,
             num_logits=len(job.draft) + 1,
+            hidden=self.hidden.space(len(job.draft) + 1),
             judge=partial(self._judge, job),
             is_stale=lambda: job.generation != self.generation,
             follow=partial(self._follow, start + len(tokens), job),

@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tiercel.engines.language_model import Cache, Logits
 
 T = TypeVar("T")
@@ -42,6 +45,7 @@ class Turn(Generic[T]):
     is_stale: Callable[[], bool]
     follow: "Callable[[T], Turn[T] | None]" = lambda _: None
     next: "Turn[T] | None" = None
+    hidden: NDArray[np.float32] | None = None  # takes the hidden states behind the judged logits
     num_fed: int = 0  # of the tokens; adopted ones count
     seconds: float = 0.0  # that passes for it took, and judging
 

@@ -150,6 +150,7 @@ class Advance(_message.Message):
     MAX_TOKENS_AHEAD_FIELD_NUMBER: _builtins.int
     NUM_SPECULATIVE_TOKENS_FIELD_NUMBER: _builtins.int
     COMPUTE_NS_FIELD_NUMBER: _builtins.int
+    HIDDEN_STATES_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """Grows with every cut of tokens that the drafter sent or was sent; blocks of another epoch are void."""
     keep_length: _builtins.int
@@ -162,6 +163,12 @@ class Advance(_message.Message):
     """Tokens wanted in a block."""
     compute_ns: _builtins.int
     """Model time of the parent's last pass, nanoseconds."""
+    hidden_states: _builtins.bytes
+    """The parent's normed last hidden states, IEEE half precision, little endian, `hidden_size` of
+    DraftOpened for each position. The last row is that of the token before the sequence's last
+    one, which no pass has fed yet; the rows before it belong to the positions before. Sent only
+    to a drafter that asks, as far back as the parent has them.
+    """
     @_builtins.property
     def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The tokens that follow. A drafter whose own run agrees with them goes on without a cut."""
@@ -176,10 +183,11 @@ class Advance(_message.Message):
         max_tokens_ahead: _builtins.int = ...,
         num_speculative_tokens: _builtins.int = ...,
         compute_ns: _builtins.int = ...,
+        hidden_states: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "epoch", b"epoch", "keep_length", b"keep_length", "max_tokens_ahead", b"max_tokens_ahead", "num_speculative_tokens", b"num_speculative_tokens", "prefix_hash", b"prefix_hash", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "epoch", b"epoch", "hidden_states", b"hidden_states", "keep_length", b"keep_length", "max_tokens_ahead", b"max_tokens_ahead", "num_speculative_tokens", b"num_speculative_tokens", "prefix_hash", b"prefix_hash", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -266,19 +274,27 @@ class DraftOpened(_message.Message):
 
     TIER_FIELD_NUMBER: _builtins.int
     NUMERICS_ID_FIELD_NUMBER: _builtins.int
+    HIDDEN_SIZE_FIELD_NUMBER: _builtins.int
+    HIDDEN_DIGEST_FIELD_NUMBER: _builtins.int
     tier: _builtins.str
     """The drafter's tier."""
     numerics_id: _builtins.str
     """Numerics of its model; empty without one."""
+    hidden_size: _builtins.int
+    """Asks for the parent's hidden states of this size in every `advance`. 0: wants none."""
+    hidden_digest: _builtins.str
+    """Of which weights: hex sha256 of the model's files."""
     def __init__(
         self,
         *,
         tier: _builtins.str = ...,
         numerics_id: _builtins.str = ...,
+        hidden_size: _builtins.int = ...,
+        hidden_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["numerics_id", b"numerics_id", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hidden_digest", b"hidden_digest", "hidden_size", b"hidden_size", "numerics_id", b"numerics_id", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

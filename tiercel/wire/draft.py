@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tiercel.draft_stream import Advance, Block, Resync
 from tiercel.errors import InvalidRequest
 from tiercel.types import Message, Plan, SamplingParams, Span
@@ -84,7 +87,9 @@ def spans_of(sources: Sequence[str]) -> list[Span]:
     return spans
 
 
-def advance_to_pb(advance: Advance, *, compute_ns: int = 0) -> pb.Advance:
+def advance_to_pb(
+    advance: Advance, *, compute_ns: int = 0, hidden_states: bytes = b""
+) -> pb.Advance:
     """Return the message for the parent's truth; `compute_ns` is its last pass's model time."""
     return pb.Advance(
         epoch=advance.epoch,
@@ -94,6 +99,7 @@ def advance_to_pb(advance: Advance, *, compute_ns: int = 0) -> pb.Advance:
         max_tokens_ahead=advance.max_tokens_ahead,
         num_speculative_tokens=advance.num_speculative_tokens,
         compute_ns=compute_ns,
+        hidden_states=hidden_states,
     )
 
 
@@ -111,6 +117,17 @@ def advance_from_pb(message: pb.Advance, *, vocab_size: int) -> Advance:
         max_tokens_ahead=message.max_tokens_ahead,
         num_speculative_tokens=message.num_speculative_tokens,
     )
+
+
+def states_from_pb(message: pb.Advance, *, hidden_size: int) -> NDArray[np.float32]:
+    """Return the parent's hidden states [positions, hidden_size]; raises InvalidRequest."""
+    name, content = "advance.hidden_states", message.hidden_states
+    if len(content) % (2 * hidden_size):
+        raise InvalidRequest(name, len(content), f"must be rows of {2 * hidden_size} bytes")
+    states = np.frombuffer(content, "<f2").reshape(-1, hidden_size).astype(np.float32)
+    if not np.isfinite(states).all():
+        raise InvalidRequest(name, len(states), "must be finite numbers")
+    return states
 
 
 def block_to_pb(block: Block) -> pb.DraftBlock:

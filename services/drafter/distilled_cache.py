@@ -1,0 +1,96 @@
+"""The rows that a distilled drafter holds of one sequence; used in the model's thread only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.decoding import choose
+from tiercel.engines.distilled import DistilledModel
+from tiercel.types import SamplingParams
+
+States = NDArray[np.float32]  # shape [rows, hidden_size]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to draft, as the sequence stood when it was asked for.
+
+    A row is a token and, for a drafter that uses them, the target's state before it.
+    """
+
+    tokens: Sequence[int]  # of all rows: committed ones, then the drafter's own so far
+    states: States | None  # of the committed rows
+    num_committed: int
+    num_sound: int  # committed rows in the cache that are still true
+    num_wanted: int
+    offset: int  # in bytes of the generated text, of what is to be drafted
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """Tokens that may follow; the last one is too unlikely to be sent if it `is_unsure`."""
+
+    token_ids: tuple[int, ...]
+    is_unsure: bool
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How tokens are chosen."""
+
+    params: SamplingParams
+    stop_token_ids: frozenset[int]
+
+
+class DistilledCache:
+    """Follows the target row by row, and runs ahead of it on the drafter's own states."""
+
+    def __init__(self, model: DistilledModel, manner: Manner) -> None:
+        self._model, self._manner = model, manner
+        self._cache = model.open()
+        # What follows the cache's last row: the drafter's state there, and its logits.
+        self._state, self._logits = np.empty(0, np.float32), np.empty(0, np.float32)
+
+    def draft(self, work: Work, confidence: float) -> Drafted:
+        """Return at most `num_wanted` tokens; one less likely than `confidence` ends the draft."""
+        self._follow(work)
+        drafted: list[int] = []
+        offset = work.offset
+        while True:
+            output = choose(self._logits, self._manner.params, self._model.vocabulary, offset)
+            token_id = self._model.token_id(output)
+            drafted.append(token_id)
+            if confidence > 0 and _likelihood(self._logits, output) < confidence:
+                return Drafted(tuple(drafted), is_unsure=True)
+            if len(drafted) >= work.num_wanted or token_id in self._manner.stop_token_ids:
+                return Drafted(tuple(drafted), is_unsure=False)
+            offset += int(self._model.widths[token_id])
+            self._go_on(token_id)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._cache.close()
+
+    def _follow(self, work: Work) -> None:
+        """Feed what the cache lacks: first what is committed, then the drafter's own tokens."""
+        if work.num_sound < work.num_committed or self._cache.length < work.num_committed:
+            # The last committed row gives the state to go on from, so it is fed in any case.
+            start = min(work.num_sound, work.num_committed - 1)
+            self._cache.truncate(start)
+            tokens = list(work.tokens[start : work.num_committed])
+            states = None if work.states is None else work.states[start:]
+            self._state, self._logits = self._model.extend(self._cache, tokens, states)
+        for token_id in work.tokens[self._cache.length :]:
+            self._go_on(token_id)
+
+    def _go_on(self, token_id: int) -> None:
+        uses_hidden = self._model.manifest.shape.uses_hidden
+        states = self._state[None] if uses_hidden else None
+        self._state, self._logits = self._model.extend(self._cache, [token_id], states)
+
+
+def _likelihood(logits: NDArray[np.float32], output: int) -> float:
+    """Return the probability of a place in the logits at temperature 1."""
+    return float(1.0 / np.exp(logits - logits[output]).sum())

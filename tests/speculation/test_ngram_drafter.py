@@ -1,5 +1,6 @@
 """A drafter of a suffix index and an n-gram table: exact, counted, and only for its own ids."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,13 +9,15 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.drafter.servicer import DrafterServicer
-from services.drafter.suffix_tier import Evidence, SuffixTier
+from services.drafter.suffix_tier import Evidence, SuffixProposer, SuffixTier
 from tests.speculation.answers import HOT, answer, ask, plain
 from tests.speculation.fleet import HEARTBEAT_S, Fleet, Replica
 from tiercel.distillation.ngram_counts import Texts
 from tiercel.distillation.ngram_table import Bounds, build
+from tiercel.engines.guesses import Guess
 from tiercel.engines.ngram import NgramTable
 from tiercel.engines.ngram_file import NgramHeader, save
+from tiercel.types import Plan
 
 PROMPTS = [f"What about {thing}?" for thing in ("bees", "ships", "clocks", "the weather")]
 BOUNDS = Bounds(min_confidence=0.0, min_difference=0.0)
@@ -108,3 +111,45 @@ async def test_a_table_of_another_tokenizer_is_not_used(fleet: Fleet, tables: Ta
     assert got.same == (await plain(fleet, tables.root, asked)).same
     assert not got.lost
     assert [guessed("foreign", "ngram", fate) for fate in ("accepted", "rejected")] == [0, 0]
+
+
+class Counting:
+    """Guesses that one more follows."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+
+    def append(self, tokens: Sequence[int]) -> None:
+        self.tokens += tokens
+
+    def truncate(self, length: int) -> None:
+        del self.tokens[length:]
+
+    def guess(self) -> Guess:
+        return Guess(self.tokens[-1] + 1, 0.9)
+
+
+async def test_what_was_not_judged_is_not_counted() -> None:
+    def counts() -> tuple[float, float]:
+        return guessed("unit", "counting", "accepted"), guessed("unit", "counting", "rejected")
+
+    proposer = SuffixProposer(Plan("unit"), [Counting()], 0.01)
+    proposer.append([1, 2])
+    assert (await proposer.propose(4)).token_ids == (3, 4, 5, 6)
+    assert counts() == (0, 0)
+    proposer.cut(4)  # 3 and 4 stand,
+    proposer.append([9])  # 5 does not, and nothing is known of 6
+    assert counts() == (2, 1)
+    assert (await proposer.propose(2)).token_ids == (10, 11)
+    proposer.append([12])  # after all that was drafted: it was accepted
+    assert counts() == (4, 1)
+    assert (await proposer.propose(2)).token_ids == (13, 14)
+    proposer.cut(9)  # 13 stands; 14 is dropped unjudged: a new epoch began
+    assert (await proposer.propose(1)).token_ids == (14,)
+    assert counts() == (5, 1)
+    proposer.cut(3)  # far back: the parent's own parent rejected what was accepted here
+    proposer.append([7])
+    assert counts() == (5, 1)
+    assert proposer.committed(0) == [1, 2, 3, 7]

@@ -137,6 +137,8 @@ def rotary_tables(config: ModelConfig) -> tuple[np.ndarray, np.ndarray]:
     """
     exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / config.head_dim
     frequencies = (1.0 / config.rope_theta**exponents).astype(np.float32)
+    if config.rope_divisors:
+        frequencies /= np.array(config.rope_divisors, np.float32)
     positions = np.arange(graph_positions(config) + 1, dtype=np.float32)
     angles = np.outer(positions, frequencies)
     return np.cos(angles), np.sin(angles)

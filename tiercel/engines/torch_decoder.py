@@ -129,7 +129,9 @@ class Decoder:
 def _rotations(config: ModelConfig) -> torch.Tensor:
     """Return cosines and sines for every position, [2, context_length, head_dim / 2]."""
     exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float64) / config.head_dim
-    angles = torch.outer(
-        torch.arange(config.context_length, dtype=torch.float64), config.rope_theta**-exponents
-    )
+    frequencies = config.rope_theta**-exponents
+    if config.rope_divisors:
+        frequencies /= torch.tensor(config.rope_divisors, dtype=torch.float64)
+    positions = torch.arange(config.context_length, dtype=torch.float64)
+    angles = torch.outer(positions, frequencies)
     return torch.stack([angles.cos(), angles.sin()]).float()

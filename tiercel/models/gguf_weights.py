@@ -106,7 +106,7 @@ class GgufWeights:
         if architecture not in SUPPORTED_ARCHITECTURES:
             raise self._unavailable(f"architecture {architecture!r}")
         scaling = self.metadata(f"{architecture}.rope.scaling.type", "none")
-        if scaling != "none" or "rope_freqs.weight" in self._tensors:
+        if scaling != "none":
             raise self._unavailable("scaled rotary positions")
         return self._llama_config(architecture)
 
@@ -126,7 +126,12 @@ class GgufWeights:
             rope_theta=self.metadata(f"{architecture}.rope.freq_base", 10_000.0),
             norm_epsilon=self._required(architecture, "attention.layer_norm_rms_epsilon"),
             tied_embeddings="output.weight" not in self._tensors,
+            rope_divisors=self._rope_divisors(),
         )
+
+    def _rope_divisors(self) -> tuple[float, ...]:
+        tensor = self._tensors.get("rope_freqs.weight")
+        return () if tensor is None else tuple(np.asarray(tensor.data, np.float64).tolist())
 
     def _required(self, architecture: str, key: str) -> Any:
         value = self.metadata(f"{architecture}.{key}")

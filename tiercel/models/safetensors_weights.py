@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from tiercel.errors import ModelUnavailable
 from tiercel.models.blocks import QuantizedBlocks
+from tiercel.models.rope import llama3_divisors
 from tiercel.models.weights import SUPPORTED_ARCHITECTURES, ModelConfig
 
 _NAMES = {
@@ -87,11 +88,10 @@ class SafetensorsWeights:
             raise ModelUnavailable(
                 f"{self._folder}: architecture {architecture!r} is not supported"
             )
-        rope = settings.get("rope_scaling") or settings.get("rope_parameters") or {}
-        kind = rope.get("rope_type", rope.get("type", "default"))
+        kind = _rope_kind(settings)
         extras = ("attention_bias", "mlp_bias") if architecture == "llama" else ()
         unsupported = [name for name in extras if settings.get(name)]
-        if kind != "default":
+        if kind not in ("default", "llama3"):
             unsupported.append(f"rope type {kind}")
         if settings.get("use_sliding_window"):
             unsupported.append("use_sliding_window")
@@ -101,20 +101,34 @@ class SafetensorsWeights:
     def _llama_config(self, settings: dict[str, Any]) -> ModelConfig:
         heads, hidden = settings["num_attention_heads"], settings["hidden_size"]
         rope = settings.get("rope_parameters") or settings
+        head_dim, theta = settings.get("head_dim") or hidden // heads, rope.get("rope_theta", 1e4)
+        divisors: tuple[float, ...] = ()
+        if _rope_kind(settings) == "llama3":
+            divisors = llama3_divisors(_rope_scaling(settings), theta, head_dim)
         return ModelConfig(
             architecture=settings["model_type"],
             num_layers=settings["num_hidden_layers"],
             num_heads=heads,
             num_kv_heads=settings.get("num_key_value_heads", heads),
-            head_dim=settings.get("head_dim") or hidden // heads,
+            head_dim=head_dim,
             hidden_size=hidden,
             intermediate_size=settings["intermediate_size"],
             vocab_size=settings["vocab_size"],
             context_length=settings["max_position_embeddings"],
-            rope_theta=rope.get("rope_theta", 10_000.0),
+            rope_theta=theta,
             norm_epsilon=settings["rms_norm_eps"],
             tied_embeddings="lm_head.weight" not in self._file_of,
+            rope_divisors=divisors,
         )
+
+
+def _rope_scaling(settings: dict[str, Any]) -> dict[str, Any]:
+    return settings.get("rope_scaling") or settings.get("rope_parameters") or {}
+
+
+def _rope_kind(settings: dict[str, Any]) -> str:
+    scaling = _rope_scaling(settings)
+    return str(scaling.get("rope_type", scaling.get("type", "default")))
 
 
 def _stored_name(name: str) -> str:

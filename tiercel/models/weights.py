@@ -31,6 +31,7 @@ class ModelConfig:
     rope_theta: float
     norm_epsilon: float
     tied_embeddings: bool
+    rope_divisors: tuple[float, ...] = ()  # of each rotary frequency; none: they are as they are
 
     @property
     def has_qkv_bias(self) -> bool:

@@ -1,7 +1,6 @@
 """The router's client: what backend services, and the command line, call Tiercel with."""
 
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
@@ -10,7 +9,7 @@ import grpc
 from grpc_status import rpc_status
 
 from tiercel import rpc
-from tiercel.errors import Unavailable
+from tiercel.errors import TiercelError, Unavailable
 from tiercel.plan_text import Outline
 from tiercel.replies import Committed, Decision, Finished, Overview
 from tiercel.types import SamplingParams, StopConditions
@@ -79,8 +78,10 @@ class RouterClient:
         answering = False
         try:
             while True:
-                with self._translated(answering=answering):
+                try:
                     message = await call.read()
+                except grpc.aio.AioRpcError as failure:
+                    raise self._error(failure, answering=answering) from failure
                 if not isinstance(message, router_pb2.GenerateResponse):
                     return
                 answering = True
@@ -108,18 +109,16 @@ class RouterClient:
         )
 
     async def _unary(self, call: Awaitable[T]) -> T:
-        with self._translated(answering=False):
-            return await call
-
-    @contextmanager
-    def _translated(self, *, answering: bool) -> Iterator[None]:
         try:
-            yield
+            return await call
         except grpc.aio.AioRpcError as failure:
-            if failure.code() is not grpc.StatusCode.UNAVAILABLE or _came_from_a_peer(failure):
-                raise rpc.error_from_rpc(failure) from failure
-            what = "went away in mid-answer" if answering else "does not answer"
-            raise Unavailable(f"the router at {self._address} {what}") from failure
+            raise self._error(failure, answering=False) from failure
+
+    def _error(self, failure: grpc.aio.AioRpcError, *, answering: bool) -> TiercelError:
+        if failure.code() is not grpc.StatusCode.UNAVAILABLE or _came_from_a_peer(failure):
+            return rpc.error_from_rpc(failure)
+        what = "went away in mid-answer" if answering else "does not answer"
+        return Unavailable(f"the router at {self._address} {what}")
 
 
 def _came_from_a_peer(failure: grpc.aio.AioRpcError) -> bool:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import grpc
 
 from tiercel.errors import Unavailable
-from tiercel.rpc import Inbox, Outbox, translated
+from tiercel.rpc import Inbox, Outbox, error_from_rpc
 from tiercel.sessions import Ask, SessionEnd, SessionEvent
 from tiercel.types import Plan
 from tiercel.v1 import decoding_pb2
@@ -39,8 +39,10 @@ class GenerateSession:
         ended without `Finished`.
         """
         while True:
-            with translated():
+            try:
                 message = await self._inbox.get()
+            except grpc.aio.AioRpcError as failure:
+                raise error_from_rpc(failure) from failure
             if message is None:
                 raise Unavailable("the tier ended the stream without finishing")
             event = event_from_pb(message)

@@ -39,7 +39,7 @@ class LossBudget:
 
         `waited_s` was lost in this round already.
         """
-        plain_s = steps.plain_s
-        left_s = self.left_s(plain_s) - waited_s
-        lengths = range(most, 0, -1)
-        return next((n for n in lengths if steps.seconds(n + 1) - plain_s <= left_s), 0)
+        left_s, row_s = self.left_s(steps.plain_s) - waited_s, steps.row_s
+        if most * row_s <= left_s:
+            return most
+        return max(0, int(left_s / row_s)) if row_s else 0

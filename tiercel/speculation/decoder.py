@@ -150,9 +150,11 @@ class Decoder:
 
     async def _draft(self, most: int) -> _Draft:
         """Wait for a draft of at most `most` tokens as long as that pays."""
-        most = self._budget.affordable(self._steps, min(most, self.session.room - 1))
         # The first pass over a single token says what plain decoding takes.
-        if most <= 0 or not self._steps.is_known or self.session.is_ahead:
+        if not self._links or not self._steps.is_known or self.session.is_ahead:
+            return _Draft()
+        most = self._budget.affordable(self._steps, min(most, self.session.room - 1))
+        if most <= 0:
             return _Draft()
         left_s = self._budget.left_s(self._steps.plain_s)
         costs = Costs(self._steps, left_s, self.session.num_sharing, self._last_s)
@@ -162,13 +164,10 @@ class Decoder:
         while generation == self.session.generation:
             ready = [link for link in self._links if link.run]
             if ready:
-                waited_s = time.monotonic() - began
-                most = self._budget.affordable(self._steps, most, waited_s)
+                most = self._budget.affordable(self._steps, most, time.monotonic() - began)
                 return _taken(max(ready, key=lambda link: len(link.run)), most)
             due = [link for link in self._links if link.is_due(self._steps.plain_s)]
-            if not due:
-                break
-            if not await self._wait(due):
+            if not due or not await self._wait(due):
                 return _Draft(links=tuple(due))
         return _Draft()
 
@@ -205,8 +204,8 @@ class Decoder:
     def _ahead(self, limit: int) -> Ahead:
         """Return how far the model may go on by itself: as long as no drafter is to be asked."""
         lengths = (link.num_unattended for link in self._links)
-        number = min(limit, self.session.room - 1, *lengths)
-        return Ahead(number, self._request.stop_token_ids)
+        furthest = min(limit, self.session.room - 1, *lengths)
+        return Ahead(furthest, self._request.stop_token_ids)
 
     def _attend(self) -> None:
         """See at the next step what the drafters have."""

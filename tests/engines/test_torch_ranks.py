@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 
 from tests import tiny_model
 from tests.engines.passes import random_tokens
-from tiercel.engines import load
+from tiercel.engines import load, torch_ranks
 from tiercel.engines.language_model import LanguageModel, Step
 from tiercel.engines.torch import TorchModel, TorchSettings, load_model
 from tiercel.engines.torch_followers import Followers
@@ -111,6 +112,20 @@ def test_a_lost_follower_ends_the_model_with_one_clear_error(
     eventually(lambda: split.losses == [reason])
 
 
+def test_a_follower_that_hangs_is_waited_for_no_longer_than_the_limit(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_ranks, "_TIMEOUT", timedelta(seconds=8))
+    with loaded(path) as split:
+        cache = split.model.open()
+        os.kill(split.follower, signal.SIGSTOP)
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="the ranks lost each other"):
+                split.model.extend([Step(cache, [1, 2], 1)])
+        assert len(split.losses) == 1
+    assert not is_running(split.follower)
+
+
 def test_a_follower_that_cannot_load_says_why(tmp_path: Path) -> None:
     followers = Followers(tmp_path / "no-such.gguf", TWO_RANKS, on_lost=print)
     with pytest.raises(ModelUnavailable, match=r"rank 1 of 2: no model .*no-such\.gguf"):
@@ -128,7 +143,7 @@ def test_a_follower_that_ends_before_it_has_loaded_is_no_wait(tmp_path: Path) ->
 
 PROGRAM = """
 import sys, time
-from tiercel.engines import load
+from tiercel.engines import load, torch_ranks
 model, _ = load("torch", sys.argv[1], device="cpu", threads=1, tensor_parallel=2)
 print(*model._followers.process_ids, flush=True)
 time.sleep(600)

@@ -213,3 +213,17 @@ async def test_kept_caches_give_up_their_room(runner: ModelRunner, model: Watche
     model.room = 90
     assert await runner.run(turn(other)) == alone(other)
     assert model.num_open == 1
+
+
+async def test_prompts_that_are_known_share_a_pass(runner: ModelRunner, model: WatchedModel):
+    """Their rest is narrow: the room that they do not need is the next one's."""
+    most = runner.description.max_batch_rows
+    known = [index % 90 for index in range(most)]
+    memory = Memory(len(known))
+    await runner.run(turn(known, memory))
+    prompts = [[*known, index, 5, 6] for index in range(4)]
+    tasks = await held(runner, model, *(turn(prompt) for prompt in prompts))
+    model.passes.clear()
+    model.free.set()
+    assert (await asyncio.gather(*tasks))[1:] == [alone(prompt) for prompt in prompts]
+    assert model.passes == [[2], [3] * 4]

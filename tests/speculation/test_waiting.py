@@ -22,16 +22,21 @@ def waiting(*turns: Turn, most: int) -> WaitingTurns:
 
 
 def taken(waiting: WaitingTurns) -> list[tuple[Turn, int]]:
-    """Take the turns of a pass, and feed them their pieces."""
-    batch = waiting.take()
-    pieces = [(each, each.piece(most)) for each, most in batch]
-    for each, piece in pieces:
-        each.num_fed += piece
+    """Take the turns of a pass, and feed them their pieces, as passes do."""
+    batch, pieces = waiting.take(), []
+    room = batch.room
+    for each in batch.turns:
+        if pieces and not each.fits(room):
+            waiting.add(each)
+            continue
+        pieces.append((each, each.piece(room)))
+        each.num_fed += pieces[-1][1]
+        room -= pieces[-1][1]
     return pieces
 
 
 def test_nothing_waits():
-    assert waiting(most=64).take() == waiting(most=0).take() == []
+    assert waiting(most=64).take() is waiting(most=0).take() is None
 
 
 def test_narrow_turns_share_a_pass_in_the_order_in_which_they_came():

@@ -8,7 +8,7 @@ from typing import Any
 from tiercel.engines.language_model import LanguageModel, Logits, Step
 from tiercel.errors import Overloaded
 from tiercel.speculation.prefixes import PrefixStore
-from tiercel.speculation.turn import Memory, Turn
+from tiercel.speculation.turn import Batch, Memory, Turn
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,14 @@ class Passes:
         self._model = model
         self._prefixes = PrefixStore(model, prefix_cache_tokens)
 
-    def run(self, turns: Sequence[tuple[Turn[Any], int]]) -> list[Outcome]:
-        """Run one pass with at most so many tokens of each turn; return their outcomes in order."""
+    def run(self, batch: Batch) -> list[Outcome]:
+        """Run one pass; return the outcomes of the turns in order, also of those without room."""
         began = time.perf_counter()
-        outcomes = [self._begin(turn) for turn, _ in turns]
-        ready = [
-            (place, turn, self._step(turn, most))
-            for place, (turn, most) in enumerate(turns)
-            if not outcomes[place].is_over
-        ]
-        logits = self._extend([step for _, _, step in ready])
+        outcomes, steps = self._begun(batch)
+        logits = self._extend(list(steps.values()))
         seconds = time.perf_counter() - began
-        for (place, turn, step), rows in zip(ready, logits, strict=True):
+        for (place, step), rows in zip(steps.items(), logits, strict=True):
+            turn = batch.turns[place]
             turn.seconds += seconds
             outcomes[place] = self._end(turn, step, rows)
         return outcomes
@@ -57,6 +53,17 @@ class Passes:
         """Close the caches that are kept, and the model."""
         self._prefixes.forget_kept()
         self._model.close()
+
+    def _begun(self, batch: Batch) -> tuple[list[Outcome], dict[int, Step]]:
+        """Return all turns' outcomes so far, and by place the steps of those that take part."""
+        outcomes, steps, room = [], dict[int, Step](), batch.room
+        for place, turn in enumerate(batch.turns):
+            has_room = not steps or turn.fits(room)
+            outcomes.append(self._begin(turn) if has_room else Outcome(is_over=False))
+            if has_room and not outcomes[place].is_over:
+                steps[place] = self._step(turn, room)
+                room -= len(steps[place].tokens)
+        return outcomes, steps
 
     def _begin(self, turn: Turn[Any]) -> Outcome:
         """Bring the turn's cache to where the turn goes on."""

@@ -11,13 +11,11 @@ from weakref import WeakKeyDictionary
 
 from tiercel.engines.language_model import LanguageModel
 from tiercel.speculation.passes import Outcome, Passes
-from tiercel.speculation.turn import Memory, Turn
+from tiercel.speculation.turn import Batch, Memory, Turn
 from tiercel.speculation.waiting import WaitingTurns
 from tiercel.types import ModelDescription
 
 T = TypeVar("T")
-
-_Batch = list[tuple[Turn[Any], int]]
 
 
 class ModelRunner:
@@ -81,43 +79,41 @@ class ModelRunner:
             done = loop.run_in_executor(self._executor, self._drive, batch, loop)
             done.add_done_callback(self._over)
 
-    def _drive(
-        self, batch: _Batch, loop: asyncio.AbstractEventLoop
-    ) -> tuple[_Batch, list[Outcome]]:
+    def _drive(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> tuple[Batch, list[Outcome]]:
         """Run passes, in the model's thread, while all turns have others that follow.
 
         Returns the last batch and its outcomes; the others are settled already.
         """
         while True:
             outcomes = self._outcomes(batch)
-            following = [turn.next for turn, _ in batch if turn.next is not None]
-            if len(following) < len(batch) or self._num_passes > 1 or len(self._waiting):
+            following = [turn.next for turn in batch.turns if turn.next is not None]
+            if len(following) < len(batch.turns) or self._num_passes > 1 or len(self._waiting):
                 return batch, outcomes
             loop.call_soon_threadsafe(self._settle_all, batch, outcomes)
-            batch = [(turn, turn.num_left) for turn in following]
+            batch = Batch(tuple(following), sum(turn.num_left for turn in following))
 
-    def _outcomes(self, batch: _Batch) -> list[Outcome]:
+    def _outcomes(self, batch: Batch) -> list[Outcome]:
         try:
             outcomes = self._passes.run(batch)
-            for (turn, _), outcome in zip(batch, outcomes, strict=True):
+            for turn, outcome in zip(batch.turns, outcomes, strict=True):
                 if outcome.result is not None:
                     turn.next = turn.follow(outcome.result)
         except Exception as error:
-            return [Outcome(error=error)] * len(batch)
+            return [Outcome(error=error)] * len(batch.turns)
         return outcomes
 
-    def _over(self, done: "asyncio.Future[tuple[_Batch, list[Outcome]]]") -> None:
+    def _over(self, done: "asyncio.Future[tuple[Batch, list[Outcome]]]") -> None:
         self._num_passes -= 1
         batch, outcomes = done.result()
         self._settle_all(batch, outcomes)
-        for turn, _ in batch:
+        for turn in batch.turns:
             if turn.next is not None:
                 self._waiting.add(turn.next)
         # After the sessions that got their results: most come back with their next turn at once.
         asyncio.get_running_loop().call_soon(self._start_passes)
 
-    def _settle_all(self, batch: _Batch, outcomes: list[Outcome]) -> None:
-        for (turn, _), outcome in zip(batch, outcomes, strict=True):
+    def _settle_all(self, batch: Batch, outcomes: list[Outcome]) -> None:
+        for turn, outcome in zip(batch.turns, outcomes, strict=True):
             self._settle(turn, outcome)
 
     def _settle(self, turn: Turn[Any], outcome: Outcome) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from tiercel.engines.language_model import Cache, Logits
 
 T = TypeVar("T")
+
+# Tokens of a prompt that are worth a place in a pass; fewer only if they are all of it.
+LEAST_PIECE = 16
 
 
 class Memory:
@@ -62,3 +65,19 @@ class Turn(Generic[T]):
         if self.num_left <= most:
             return self.num_left
         return min(most, self.num_left - self.num_logits) or self.num_left
+
+    def fits(self, room: int) -> bool:
+        """Return whether a pass with this much room left should take some of it."""
+        return room >= min(self.num_left, LEAST_PIECE)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Turns for one pass, in the order in which they get what room it has, in tokens.
+
+    How much the later ones get shows only when the first are begun: these may know most of their
+    tokens from another session.
+    """
+
+    turns: tuple[Turn[Any], ...]
+    room: int

@@ -5,12 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tiercel.speculation.turn import Turn
+from tiercel.speculation.turn import LEAST_PIECE, Batch, Turn
 
 # A turn of more tokens is a prompt's: it goes through the model in pieces, after narrower ones.
 _NARROW = 32
-# Tokens that a prompt may bring to a pass at least, however many narrow turns there are.
-_LEAST_PIECE = 16
 # Tokens of a prompt in one pass of an engine without batches, so that others get a turn soon.
 _PIECE = 64
 # A prompt may be overtaken by another that is shorter by one token for each of these seconds
@@ -58,37 +56,35 @@ class WaitingTurns:
         self._waiting.pop(turn, None)
         self._dues.pop(turn, None)
 
-    def take(self) -> list[tuple[Turn[Any], int]]:
-        """Remove and return the turns of the next pass, each with the tokens that it may bring."""
+    def take(self) -> Batch | None:
+        """Remove and return the turns of the next pass, None if none waits."""
         narrow = [waiting for waiting in self._waiting.values() if waiting.is_narrow]
         wide = [waiting for waiting in self._waiting.values() if not waiting.is_narrow]
         wide.sort(key=lambda waiting: (waiting.due, waiting.number))
-        chosen = self._batch(narrow, wide) if self._most else self._one(narrow, wide)
-        for turn, _ in chosen:
+        if not self._waiting:
+            return None
+        batch = self._batch(narrow, wide) if self._most else self._one(narrow, wide)
+        for turn in batch.turns:
             del self._waiting[turn]
-        return chosen
+        return batch
 
-    def _batch(self, narrow: list[_Waiting], wide: list[_Waiting]) -> list[tuple[Turn[Any], int]]:
-        chosen: list[tuple[Turn[Any], int]] = []
+    def _batch(self, narrow: list[_Waiting], wide: list[_Waiting]) -> Batch:
+        """Take as many as may find room; a prompt always does, however many others there are."""
+        chosen: list[Turn[Any]] = []
         room = self._most
-        kept_free = _LEAST_PIECE if wide else 0
+        kept_free = LEAST_PIECE if wide else 0
         for waiting in narrow:
-            rows = waiting.turn.num_left
-            if chosen and rows > room - kept_free:
+            if chosen and waiting.turn.num_left > room - kept_free:
                 break
-            chosen.append((waiting.turn, rows))
-            room -= rows
-        for waiting in wide:
-            if chosen and room < _LEAST_PIECE:
-                break
-            chosen.append((waiting.turn, room))
-            room -= waiting.turn.piece(room)
-        return chosen
+            chosen.append(waiting.turn)
+            room -= waiting.turn.num_left
+        num_wide = max(room // LEAST_PIECE, 0 if chosen else 1)
+        return Batch((*chosen, *(waiting.turn for waiting in wide[:num_wide])), self._most)
 
-    def _one(self, narrow: list[_Waiting], wide: list[_Waiting]) -> list[tuple[Turn[Any], int]]:
+    def _one(self, narrow: list[_Waiting], wide: list[_Waiting]) -> Batch:
         """Serve the prompts together as if they were one session among the narrow turns."""
         prompt = wide[0] if wide else None
         if prompt and (not narrow or max(prompt.number, self._last_piece) <= narrow[0].number):
             self._last_piece = self._next_number
-            return [(prompt.turn, _PIECE)]
-        return [(waiting.turn, waiting.turn.num_left) for waiting in narrow[:1]]
+            return Batch((prompt.turn,), _PIECE)
+        return Batch((narrow[0].turn,), narrow[0].turn.num_left)

@@ -1,12 +1,15 @@
 """Runs the drafter: settings, wiring, serving."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.drafter.distilled_tier import DistilledTier
 from services.drafter.servicer import DrafterServicer, DraftTier
 from services.drafter.settings import Settings
 from services.drafter.suffix_tier import Evidence, SuffixTier
 from tiercel.drafters import table_path
+from tiercel.engines.distilled import DistilledModel
 from tiercel.engines.ngram import NgramTable
 from tiercel.launch import launch
 from tiercel.speculation import model_tier
@@ -26,6 +29,8 @@ async def opening(settings: Settings) -> AsyncIterator[DrafterServicer]:
 
 
 async def _tier(settings: Settings) -> DraftTier:
+    if settings.engine == "distilled":
+        return await _distilled(settings)
     if settings.engine != "suffix":
         return await model_tier.load(settings.tier, settings.source(), settings.habits())
     return SuffixTier(
@@ -33,6 +38,13 @@ async def _tier(settings: Settings) -> DraftTier:
         _evidence(settings),
         max_sessions=settings.max_sessions,
         heartbeat_s=settings.heartbeat_s,
+    )
+
+
+async def _distilled(settings: Settings) -> DistilledTier:
+    model = await asyncio.to_thread(DistilledModel, settings.model, threads=settings.threads or 1)
+    return DistilledTier(
+        settings.tier, model, max_sessions=settings.max_sessions, heartbeat_s=settings.heartbeat_s
     )
 
 

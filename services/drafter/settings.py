@@ -10,7 +10,7 @@ class Settings(TierSettings):
 
     address: str = Field(default="localhost:50061", description="host:port to listen on")
     tier: str = Field(default="suffix", min_length=1, description="name of the tier")
-    engine: str = Field(default="suffix", description="suffix, or an engine with a model")
+    engine: str = Field(default="suffix", description="suffix, distilled, or a model's engine")
     min_confidence: float = Field(
         default=0.3,
         ge=0,

@@ -4,25 +4,14 @@ import numpy as np
 import pytest
 
 from tests.distillation.conftest import MAX_NEW_TOKENS, prompts_of, record
-from tests.tiny_model import tiny_gguf
-from tiercel.distillation.beginning import first_weights, shape_of
 from tiercel.distillation.drafting import NUM_PLACES, measured
-from tiercel.distillation.exporting import write_drafter
 from tiercel.distillation.lessons import Teacher
-from tiercel.engines.distilled import DistilledModel
-from tiercel.engines.distilled_file import DrafterManifest
-from tiercel.models.resolve import resolve
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 
-from tiercel.distillation.torch_batches import batch_of, batches, frequent_ids  # noqa: E402
-from tiercel.distillation.torch_training import (  # noqa: E402
-    Schedule,
-    Training,
-    held_out_acceptance,
-)
-
-NUM_INPUTS, NUM_OUTPUTS = 200, 128
+from tests.distillation.drafters import exported, tiny_weights, training  # noqa: E402
+from tiercel.distillation.torch_batches import batch_of, batches  # noqa: E402
+from tiercel.distillation.torch_training import Schedule, held_out_acceptance  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -35,25 +24,12 @@ def lessons(target, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def target_weights(tmp_path_factory):
-    return resolve(str(tiny_gguf(tmp_path_factory.mktemp("weights")))).weights
+    return tiny_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(params=[True, False], ids=["hidden", "tokens-only"])
 def uses_hidden(request):
     return request.param
-
-
-def training(lessons, target_weights, folder, schedule, *, uses_hidden=True):
-    folder.mkdir(exist_ok=True)
-    ids = frequent_ids(lessons, 269, num_inputs=NUM_INPUTS, num_outputs=NUM_OUTPUTS)
-    shape = shape_of(
-        target_weights.config,
-        num_inputs=len(ids.ranked),
-        num_outputs=ids.num_outputs,
-        uses_hidden=uses_hidden,
-    )
-    weights = first_weights(target_weights, shape, ids.ranked, lessons)
-    return Training(shape, weights, ids, schedule, folder)
 
 
 def acceptance(trained, lessons):
@@ -149,23 +125,6 @@ def test_the_exported_drafter_meets_as_many_choices_as_in_training(
         assert found.by_kind[kind].num_tokens == figures.num_tokens
         assert found.by_kind[kind].acceptance == pytest.approx(figures.acceptance, abs=0.02)
     assert found.token_s > 0
-
-
-def exported(trained, tokenizer, folder, dtype):
-    manifest = DrafterManifest(
-        target="tiny",
-        target_digest="0" * 64,
-        tokenizer_fingerprint=tokenizer.fingerprint,
-        vocab_size=269,
-        dtype=dtype,
-        shape=trained.drafter.shape,
-        num_train_tokens=1,
-        num_train_steps=trained.num_steps,
-        token_s=0.0,
-        held_out={},
-    )
-    write_drafter(folder, manifest, trained.weights(), trained.ids.ranked, tokenizer)
-    return DistilledModel(str(folder))
 
 
 def test_the_rate_rises_and_falls():

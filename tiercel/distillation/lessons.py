@@ -22,7 +22,7 @@ from tiercel.distillation.lesson_files import (
 )
 from tiercel.distillation.prompts import Prompt
 from tiercel.distillation.recording import prompt_ids
-from tiercel.distillation.shards import Answer, read_shards
+from tiercel.distillation.shards import Answer, read_manifest, read_shards
 from tiercel.engines.language_model import LanguageModel, Step
 from tiercel.errors import InvalidRequest
 from tiercel.tokenizer import Tokenizer
@@ -64,12 +64,15 @@ class Teacher:
     ) -> list[Lesson]:
         """Return the lessons of every answer; makes those that are not on disk.
 
-        `progress` is told of the tokens of each shard. Raises InvalidRequest if a prompt is not
-        what it was when its answer was recorded.
+        Those that were kept while recording will do, whatever build of the engine made them: a
+        last bit teaches nothing. `progress` is told of the tokens of each shard. Raises
+        InvalidRequest if a prompt is not what it was when its answer was recorded.
         """
-        lessons: list[Lesson] = []
+        recorded_by, lessons = read_manifest(recording).numerics_id, list[Lesson]()
         for name, answers in read_shards(recording).items():
-            path = lessons_file(recording, self._model.description.numerics_id, name)
+            path = lessons_file(recording, recorded_by, name)
+            if not path.exists():
+                path = lessons_file(recording, self._model.description.numerics_id, name)
             if not path.exists():
                 write_lessons(path, joined([self._pass(answer) for answer in answers]))
             lessons += self._cut(answers, read_lessons(path))

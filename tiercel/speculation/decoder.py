@@ -214,8 +214,9 @@ class Decoder:
 
     def _link(self, drafter: Plan) -> DrafterLink:
         observer = Observer(self._attend, self._lost)
-        channel = self._channels.to(drafter.address)
-        return DrafterLink(drafter, self._request, self.session.sequence, channel, observer)
+        channel, session = self._channels.to(drafter.address), self.session
+        hidden = session.hidden.feed()
+        return DrafterLink(drafter, self._request, session.sequence, channel, observer, hidden)
 
     def _lost(self, path: tuple[str, ...], reason: str, unreachable: bool) -> None:
         self._on_lost((self.plan.tier, *path), reason, unreachable)

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 
 import grpc
 
-from tiercel import errors, telemetry
-from tiercel.draft_stream import BlockFate, Judgement, ParentSide, TokenSequence
+from tiercel import errors
+from tiercel.draft_stream import Advance, BlockFate, Judgement, ParentSide, TokenSequence
 from tiercel.speculation.chatter import Chatter
 from tiercel.speculation.connection import DrafterConnection
+from tiercel.speculation.hidden_states import HiddenFeed
 from tiercel.speculation.length import Costs, Length
 from tiercel.speculation.pace import Pace
 from tiercel.speculation.request import Observer, Request
-from tiercel.speculation.statistics import credible_pairs, credible_tiers
+from tiercel.speculation.statistics import count_judgement, credible_pairs, credible_tiers
 from tiercel.types import PairStats, Plan, TierStats
 from tiercel.v1 import drafter_pb2 as pb
 from tiercel.wire.draft import DraftOpening, advance_to_pb, block_from_pb, resync_from_pb
@@ -30,6 +31,7 @@ class DrafterLink:
     sequence: TokenSequence  # the parent's; read, never changed
     channel: grpc.aio.Channel
     observer: Observer
+    hidden: HiddenFeed  # the parent's hidden states, if the drafter asks for them
     pair: PairStats = field(init=False)
     pace: Pace = field(init=False)
 
@@ -123,8 +125,7 @@ class DrafterLink:
         )
         self._kept_length = side.committed_length
         self._judged(judgement)
-        message = advance_to_pb(advance, compute_ns=to_ns(compute_s))
-        self._connection.send(pb.DraftRequest(advance=message))
+        self._tell(advance, compute_s)
         self._chatter.question()
         self.pace.asked(time.monotonic())
 
@@ -155,6 +156,7 @@ class DrafterLink:
 
     async def close(self) -> None:
         """End the stream."""
+        self.hidden.close()
         await self._connection.close()
 
     def opening(self) -> DraftOpening:
@@ -181,6 +183,7 @@ class DrafterLink:
             raise errors.InvalidRequest("message", kind, "one too many that brings nothing")
         if kind == "opened":
             self._opened = True
+            self.hidden.opened(message.opened.hidden_size, message.opened.hidden_digest)
             self.pace.asked(time.monotonic())
             self.observer.changed()
         elif kind == "block":
@@ -220,6 +223,11 @@ class DrafterLink:
         self._below = credible_pairs(pairs, self._names), credible_tiers(tiers, self._names)
         self.observer.changed()
 
+    def _tell(self, advance: Advance, compute_s: float = 0.0) -> None:
+        states = self.hidden.rows(advance.keep_length + len(advance.token_ids), advance.keep_length)
+        message = advance_to_pb(advance, compute_ns=to_ns(compute_s), hidden_states=states)
+        self._connection.send(pb.DraftRequest(advance=message))
+
     def _known(self, source: str) -> str:
         """Return who proposed a token, as far as the drafter may say so."""
         return source if source in self._names else self.plan.tier
@@ -233,16 +241,9 @@ class DrafterLink:
             num_speculative_tokens=num_wanted,
         )
         if advance is not None:
-            self._connection.send(pb.DraftRequest(advance=advance_to_pb(advance)))
+            self._tell(advance)
 
     def _judged(self, judgement: Judgement | None) -> None:
-        if judgement is None:
-            return
-        self.length.judged(judgement.num_accepted, judgement.num_rejected)
-        self.pair.judged(judgement.num_draft_tokens, judgement.num_accepted, judgement.num_rejected)
-        telemetry.count_draft(
-            self.pair.verifier,
-            self.pair.drafter,
-            num_draft_tokens=judgement.num_draft_tokens,
-            num_accepted=judgement.num_accepted,
-        )
+        if judgement is not None:
+            self.length.judged(judgement.num_accepted, judgement.num_rejected)
+            count_judgement(self.pair, judgement)

@@ -3,7 +3,20 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from tiercel import telemetry
+from tiercel.draft_stream import Judgement
 from tiercel.types import PairStats, TierStats
+
+
+def count_judgement(pair: PairStats, judgement: Judgement) -> None:
+    """Count what became of a block, for the answer and for the metrics."""
+    pair.judged(judgement.num_draft_tokens, judgement.num_accepted, judgement.num_rejected)
+    telemetry.count_draft(
+        pair.verifier,
+        pair.drafter,
+        num_draft_tokens=judgement.num_draft_tokens,
+        num_accepted=judgement.num_accepted,
+    )
 
 
 def credible_pairs(pairs: Iterable[PairStats], names: set[str]) -> list[PairStats]:

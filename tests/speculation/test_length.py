@@ -114,7 +114,7 @@ def test_no_block_costs_more_than_is_left():
 def test_acceptance_follows_the_newest_blocks():
     length, _ = known(0.8)
     assert length.acceptance_rate == pytest.approx(0.8, abs=0.02)
-    for _ in range(12):
+    for _ in range(30):
         length.judged(0, 1)
     assert length.acceptance_rate < 0.5
     length.rested()

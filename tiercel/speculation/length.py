@@ -9,7 +9,7 @@ from tiercel.decoding import Level, best_num_speculative_tokens, cost_per_token
 from tiercel.speculation.step_times import StepTimes
 
 # Of what was known, after one more block.
-_KEPT = 0.85
+_KEPT = 0.92
 # What to think of a drafter before its first block: judged tokens, and the share that stands.
 _PRIOR_TOKENS, _PRIOR_RATE = 3.0, 0.7
 # To begin with drafting again it has to bring so much; to stop it has to cost so much.

@@ -7,6 +7,8 @@ verifying over the tokens that they brought, against plain decoding.
 
 # Weight of the newest observation in the running means.
 _NEWEST = 0.3
+# Rounds vary with luck: more of them have to count.
+_NEWEST_ROUND = 0.15
 # Drafting may cost this much more than plain decoding per token before it is given up.
 _TOLERANCE = 1.1
 # Rounds before a new drafter is judged, and before one that was suspended is judged again.
@@ -99,8 +101,8 @@ class Pace:
 
     def round(self, seconds: float, num_tokens: int, plain_s: float, length: int) -> None:
         """Note one round of waiting for this drafter and verifying what came, if anything did."""
-        self._round_s = mean(self._round_s or None, seconds)
-        self._round_tokens = mean(self._round_tokens or None, num_tokens)
+        self._round_s = mean(self._round_s or None, seconds, _NEWEST_ROUND)
+        self._round_tokens = mean(self._round_tokens or None, num_tokens, _NEWEST_ROUND)
         self._num_rounds += 1
         if self.is_on_trial:
             return
@@ -111,6 +113,6 @@ class Pace:
             self._pause = max(_FIRST_PAUSE, self._pause // 2)
 
 
-def mean(old: float | None, new: float) -> float:
+def mean(old: float | None, new: float, weight: float = _NEWEST) -> float:
     """Return the running mean after one more observation; `old` is None before the first."""
-    return new if old is None else (1 - _NEWEST) * old + _NEWEST * new
+    return new if old is None else (1 - weight) * old + weight * new

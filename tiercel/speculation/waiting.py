@@ -78,8 +78,9 @@ class WaitingTurns:
                 break
             chosen.append(waiting.turn)
             room -= waiting.turn.num_left
-        num_wide = max(room // LEAST_PIECE, 0 if chosen else 1)
-        return Batch((*chosen, *(waiting.turn for waiting in wide[:num_wide])), self._most)
+        if room >= LEAST_PIECE:
+            chosen += [waiting.turn for waiting in wide]
+        return Batch(tuple(chosen), self._most)
 
     def _one(self, narrow: list[_Waiting], wide: list[_Waiting]) -> Batch:
         """Serve the prompts together as if they were one session among the narrow turns."""

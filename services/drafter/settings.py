@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from tiercel.models.embedded import DEFAULT_MODEL
 from tiercel.speculation.settings import TierSettings
 
 
@@ -23,7 +24,7 @@ class Settings(TierSettings):
         description="suffix: tokens of recent outputs that sessions share; 0 shares none",
     )
     ngram: str = Field(
-        default="",
+        default=DEFAULT_MODEL,
         description="suffix: n-gram table to draft from too: the name of one that comes with "
-        "tiercel, or a file of `tiercel distill ngram`; for its own tokenizer only",
+        "tiercel, or a file of `tiercel distill ngram`; empty: none. For its own tokenizer only",
     )

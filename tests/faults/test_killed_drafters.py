@@ -23,8 +23,9 @@ async def test_a_killed_drafter_changes_no_token_and_is_taken_back(chain, tier):
         chain.service(tier).kill()
         await reading.until(lambda: any(lost.path[-1] == tier for lost in reading.lost))
         alone_from = len(reading.token_ids)
-        await reading.until(lambda: len(reading.token_ids) > alone_from + 20)
-        assert tier not in reading.sources[alone_from:]
+        await reading.until(lambda: len(reading.token_ids) > alone_from + 80)
+        # Before that come tokens that the tiers above had of it, drafted ahead.
+        assert tier not in reading.sources[alone_from + 60 :]
         chain.service(tier).start()
         await reading.drafted_by(tier)
         reading.session.finish()

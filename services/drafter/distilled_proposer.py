@@ -18,6 +18,8 @@ from tiercel.wire.draft import DraftOpening
 
 States = NDArray[np.float32]  # shape [positions, hidden_size]
 
+# Rows that are fed anew when the cache is full.
+_KEPT_ROWS = 64
 # Messages without the states that were asked for, after which none are expected any more.
 _MOST_MISSING = 3
 
@@ -62,9 +64,9 @@ class TokensProposer:
             self._moved.clear()
             await self._moved.wait()
             return None
+        if len(self._tokens) - self._first + max_tokens > self._model.max_length:
+            self._begin_at(self._committed_length - _KEPT_ROWS)
         work, generation = self._work(max_tokens), self._generation
-        if work.num_wanted <= 0:
-            return Proposal((), (), 0.0, num_unsure=0)
         began = time.perf_counter()
         self._num_sound = work.num_committed
         loop = asyncio.get_running_loop()
@@ -108,12 +110,16 @@ class TokensProposer:
             states=self._states(),
             num_committed=self._committed_length - self._first,
             num_sound=self._num_sound,
-            num_wanted=min(max_tokens, self._model.max_length - len(tokens)),
+            num_wanted=max_tokens,
             offset=int(self._model.widths[self._tokens[self._num_prompt_tokens :]].sum()),
         )
 
     def _states(self) -> States | None:
         return None
+
+    def _begin_at(self, first: int) -> None:
+        """Forget the rows of the tokens before position `first`."""
+        self._first, self._num_sound = first, 0
 
     def _changed(self) -> None:
         self._generation += 1
@@ -160,3 +166,7 @@ class StatesProposer(TokensProposer):
 
     def _states(self) -> States:
         return self._known
+
+    def _begin_at(self, first: int) -> None:
+        self._known = self._known[first - self._first :]
+        super()._begin_at(first)

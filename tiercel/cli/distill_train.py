@@ -31,6 +31,9 @@ from tiercel.models.resolve import resolve
 if TYPE_CHECKING:
     from tiercel.distillation.torch_run import Run
 
+# Steps between the lines that stand for the bar where there is no terminal.
+_NOTE_EVERY = 10
+
 _COLUMNS = ("kind of task", ">tokens", ">1", ">2", ">3", ">4")
 
 
@@ -117,6 +120,8 @@ def _run(run: "Run", steps: int, output: Output) -> None:
         def tell(step: int, loss: float, best: float) -> None:
             text = f"training: loss {loss:.2f}, {best:.2f} tokens a draft"
             progress.update(task, completed=step, description=text)
+            if progress.disable and step % _NOTE_EVERY == 0:
+                output.note(f"{text}, step {step} of {steps}")
 
         run.train(tell)
 

@@ -9,8 +9,8 @@ from tiercel.models.weights import ModelConfig
 
 MANIFEST_FILE = "manifest.json"
 VOCABULARY_FILE = "vocabulary.safetensors"
-# Tokens that a drafter follows.
-_POSITIONS = 4096
+# Rows that a drafter's cache holds; of a longer answer it forgets the beginning.
+_POSITIONS = 1024
 
 
 class _Section(BaseModel):

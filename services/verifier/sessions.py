@@ -14,7 +14,7 @@ from tiercel.speculation.request import Lost
 from tiercel.v1 import decoding_pb2
 from tiercel.v1 import verifier_pb2 as pb
 from tiercel.wire.requests import TokenIds, token_ids_to_pb
-from tiercel.wire.sessions import join_committed, open_from_pb
+from tiercel.wire.sessions import holds_tokens, join_committed, open_from_pb
 
 
 class Sessions:
@@ -28,8 +28,13 @@ class Sessions:
     ) -> AsyncGenerator[pb.VerifierGenerateResponse, None]:
         """Yield an answer; `deadline` is on the event loop's clock."""
         inbox = rpc.Inbox(requests, interval_s=self._tier.habits.heartbeat_s)
-        interval_s = self._tier.habits.heartbeat_s
-        outbox = rpc.Outbox(_generate_heartbeat, interval_s=interval_s, join=join_committed)
+        outbox = rpc.Outbox(
+            _generate_heartbeat,
+            interval_s=self._tier.habits.heartbeat_s,
+            join=join_committed,
+            grows=holds_tokens,
+            gap_s=self._tier.habits.message_gap_s,
+        )
 
         def lost(path: tuple[str, ...], reason: str, unreachable: bool) -> None:
             message = decoding_pb2.DrafterLost(path=path, reason=reason, unreachable=unreachable)

@@ -8,8 +8,8 @@ import pytest
 from tiercel.rpc import Inbox, Outbox, PeerSilent, exchange
 
 
-def outbox(interval_s: float = 60.0, join=None) -> Outbox:
-    return Outbox(lambda number: f"beat {number}", interval_s=interval_s, join=join)
+def outbox(interval_s: float = 60.0, **joining) -> Outbox:
+    return Outbox(lambda number: f"beat {number}", interval_s=interval_s, **joining)
 
 
 def joined(first: list, second: list) -> bool:
@@ -64,6 +64,33 @@ async def test_what_was_sent_is_never_added_to():
     box.put([2])
     assert first == [1]
     box.close()
+    await messages.aclose()
+
+
+async def test_a_lone_message_goes_at_once_and_those_that_follow_soon_share_one():
+    box = outbox(join=joined, grows=lambda message: isinstance(message, list), gap_s=60.0)
+    messages = aiter(box)
+    box.put([1])
+    assert await anext(messages) == [1]
+    held = asyncio.ensure_future(anext(messages))
+    for message in ([2], [3]):
+        box.put(message)
+        await asyncio.sleep(0)
+    assert not held.done()
+    box.put("other")
+    assert await held == [2, 3]
+    assert await anext(messages) == "other"
+    box.put([4])
+    box.close()
+    assert [message async for message in messages] == [[4]]
+
+
+async def test_a_gap_ends():
+    box = outbox(join=joined, grows=lambda message: True, gap_s=0.02)
+    messages = aiter(box)
+    for number in range(3):
+        box.put([number])
+        assert await anext(messages) == [number]
     await messages.aclose()
 
 

@@ -24,6 +24,10 @@ class PeerSilent(Unavailable):
     """Nothing, not even a heartbeat, came from the peer for too long."""
 
 
+def _never(_: object) -> bool:
+    return False
+
+
 class _Mailbox(Generic[T]):
     """A queue with one reader."""
 
@@ -31,6 +35,7 @@ class _Mailbox(Generic[T]):
         self._items: deque[T] = deque()
         self._join = join
         self._reader: asyncio.Future[None] | None = None
+        self._followed: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         return len(self._items)
@@ -40,16 +45,35 @@ class _Mailbox(Generic[T]):
         if self._join is not None and self._items and self._join(self._items[-1], item):
             return
         self._items.append(item)
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        for waiting in (self._reader, self._followed):
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
 
-    async def get(self, patience: Patience) -> T:
-        """Return the first item; raises TimeoutError when it takes too long to come."""
+    async def get(
+        self, patience: Patience, hold_until: float = 0.0, grows: Callable[[T], bool] = _never
+    ) -> T:
+        """Return the first item; raises TimeoutError when it takes too long to come.
+
+        One that `grows` is held up to a time, or until another has to follow it.
+        """
+        loop = asyncio.get_running_loop()
         while not self._items:
-            self._reader = asyncio.get_running_loop().create_future()
+            self._reader = loop.create_future()
             with patience:
                 await self._reader
+        if len(self._items) == 1 and loop.time() < hold_until and grows(self._items[0]):
+            self._followed = followed = loop.create_future()
+            timer = loop.call_at(hold_until, _set, followed)
+            try:
+                await followed
+            finally:
+                timer.cancel()
         return self._items.popleft()
+
+
+def _set(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class Inbox(Generic[T]):
@@ -112,11 +136,22 @@ class Outbox(Generic[T]):
     """Messages to send, as an async iterator for gRPC; a heartbeat goes out when it is idle."""
 
     def __init__(
-        self, heartbeat: Callable[[int], T], *, interval_s: float, join: Join[T] | None = None
+        self,
+        heartbeat: Callable[[int], T],
+        *,
+        interval_s: float,
+        join: Join[T] | None = None,
+        grows: Callable[[T], bool] = _never,
+        gap_s: float = 0.0,
     ) -> None:
-        """`join(first, second)` may add the second of two messages that wait to the first."""
+        """`join(first, second)` may add the second of two messages that wait to the first.
+
+        One that `grows` by that is sent no sooner than `gap_s` after the one before, unless
+        another has to follow it. So a lone message is never held, and many together cost less.
+        """
         self._heartbeat = heartbeat
         self._interval_s = interval_s
+        self._grows, self._gap_s = grows, gap_s
         self._mailbox: _Mailbox[T | None] = _Mailbox(_of_messages(join))
         self.closed = False
 
@@ -131,20 +166,25 @@ class Outbox(Generic[T]):
 
     async def __aiter__(self) -> AsyncIterator[T]:
         """Yield the messages, and heartbeats between them, until closed."""
-        beats, patience = 0, Patience(self._interval_s)
+        beats, patience, hold_until = 0, Patience(self._interval_s), 0.0
+        loop = asyncio.get_running_loop()
         try:
             while True:
                 try:
-                    message = await self._mailbox.get(patience)
+                    message = await self._mailbox.get(patience, hold_until, self._may_grow)
                 except TimeoutError:
                     beats += 1
                     yield self._heartbeat(beats)
                     continue
                 if message is None:
                     return
+                hold_until = loop.time() + self._gap_s
                 yield message
         finally:
             patience.close()
+
+    def _may_grow(self, message: T | None) -> bool:
+        return message is not None and self._grows(message)
 
 
 def _of_messages(join: Join[T] | None) -> Join[Any] | None:

@@ -32,6 +32,7 @@ class Habits:
     max_sessions: int = 16
     heartbeat_s: float = 2.0
     tokens_ahead: int = 0  # most credit of a drafter beyond one block
+    message_gap_s: float = 0.0  # between two messages with tokens of one answer
     always_draft: bool = False  # ask drafters that do not pay, too
     allowed_drafters: tuple[str, ...] = ("localhost:*", "127.0.0.1:*", "[::1]:*")
 

@@ -49,6 +49,12 @@ class TierSettings(config.Settings):
         le=64,
         description="tokens a drafter may run ahead of its block, while that is measured to pay",
     )
+    message_gap_s: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="tokens that follow the last message of an answer within this share the next",
+    )
     always_draft: bool = Field(
         default=False, description="go on asking drafters that do not pay; for measurements"
     )
@@ -77,6 +83,7 @@ class TierSettings(config.Settings):
             max_sessions=self.max_sessions,
             heartbeat_s=self.heartbeat_s,
             tokens_ahead=self.tokens_ahead,
+            message_gap_s=self.message_gap_s,
             always_draft=self.always_draft,
             allowed_drafters=tuple(self.allowed_drafters),
         )

@@ -70,6 +70,11 @@ def event_from_pb(message: pb.VerifierGenerateResponse) -> SessionEvent | None:
     return None
 
 
+def holds_tokens(message: pb.VerifierGenerateResponse) -> bool:
+    """Return whether further tokens can be joined to a message."""
+    return len(message.committed.token_ids) > 0
+
+
 def join_committed(first: pb.VerifierGenerateResponse, second: pb.VerifierGenerateResponse) -> bool:
     """Add the tokens of `second` to those of `first` and return True, if both hold tokens.
 

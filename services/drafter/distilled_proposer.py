@@ -154,7 +154,6 @@ class StatesProposer(TokensProposer):
             return
         if 0 <= kept <= len(self._known):
             self._known = np.concatenate([self._known[:kept], states])
-            self._num_sound = min(self._num_sound, kept)
         else:
             self._first, self._known, self._num_sound = first, states, 0
         self._committed_length = max(self._committed_length, end + 1)

@@ -169,6 +169,16 @@ async def test_a_parent_that_takes_back_what_it_committed(models, executor, uses
 
 
 @pytest.mark.parametrize("uses_hidden", [True, False])
+async def test_a_run_that_is_taken_back_is_drafted_again(models, executor, uses_hidden):
+    target = Target([*PROMPT, 9])
+    proposer = proposer_for(models[uses_hidden], executor, target.tokens)
+    tell(proposer, target, NUM_PROMPT - 1)
+    first = (await proposer.propose(3)).token_ids
+    proposer.cut(4)
+    assert (await proposer.propose(3)).token_ids == first
+
+
+@pytest.mark.parametrize("uses_hidden", [True, False])
 async def test_a_long_answer_is_followed_by_its_end(models, executor, uses_hidden):
     model = models[uses_hidden]
     generator = np.random.default_rng(1)

@@ -9,12 +9,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from tiercel.decoding import Vocabulary
-from tiercel.engines.distilled_file import VOCABULARY_FILE, read_drafter_manifest
+from tiercel.engines.distilled_file import (
+    MANIFEST_FILE,
+    VOCABULARY_FILE,
+    read_drafter_manifest,
+)
 from tiercel.engines.graph_file import GRAPH_FILE
 from tiercel.engines.onnx_cache import OnnxCache
 from tiercel.errors import ModelUnavailable
 
-_SHIPPED = Path(__file__).parent.parent / "models" / "drafters"
+_SHIPPED = Path(__file__).parent.parent / "drafters"
 
 Floats = NDArray[np.float32]
 
@@ -99,5 +103,6 @@ def drafter_folder(name: str) -> Path:
     for folder in (_SHIPPED / name, Path(name).expanduser()):
         if name and folder.is_dir():
             return folder
-    shipped = ", ".join(sorted(path.name for path in _SHIPPED.glob("*/"))) or "none"
+    manifests = _SHIPPED.glob(f"*/{MANIFEST_FILE}")
+    shipped = ", ".join(sorted(path.parent.name for path in manifests)) or "none"
     raise ModelUnavailable(f"no drafter {name!r}: neither a folder nor one that is here: {shipped}")

@@ -59,7 +59,7 @@ class DescribeResponse(_message.Message):
     model: _builtins.str
     """The model's name; empty for a tier without one."""
     engine: _builtins.str
-    """onnx, torch, suffix or simulated."""
+    """native, onnx, torch, distilled, suffix or simulated."""
     dtype: _builtins.str
     """Number format of the weights."""
     numerics_id: _builtins.str

@@ -26,7 +26,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
 
 
 def prompts_of(count: int, kinds: Sequence[str] = ("chat", "code")) -> list[Prompt]:
-    return [Prompt("own", row, kinds[row % len(kinds)], f"say {row}") for row in range(count)]
+    return [Prompt("own", row, kinds[row // 2 % len(kinds)], f"say {row}") for row in range(count)]
 
 
 def data_folder(folder: Path, **data_sets: Sequence[str]) -> Path:

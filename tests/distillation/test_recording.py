@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from tests.distillation.conftest import MAX_NEW_TOKENS, data_folder, prompts_of, record
 from tiercel.cli.__main__ import app
 from tiercel.decoding import Vocabulary, choose
+from tiercel.distillation.prompts import in_turn
 from tiercel.distillation.recording import prompt_ids
 from tiercel.distillation.shards import read_manifest
 from tiercel.engines.language_model import Step
@@ -45,6 +46,15 @@ def test_each_prompt_is_answered_greedily_once_and_then_ever_anew(target, tmp_pa
     greedy = [answer.row for answer in done if not answer.temperature]
     assert sorted(greedy) == [0, 1, 2]
     assert len({(answer.row, answer.temperature, answer.seed) for answer in done}) == 9
+
+
+def test_every_kind_is_answered_both_ways(target, tmp_path):
+    """Kinds take turns, and so do greedy and sampled answers: neither may follow the other."""
+    prompts = prompts_of(16, kinds=("chat", "code"))
+    order = in_turn(prompts, seed=0)
+    answers = record(target, tmp_path, order, num_tokens=16 * MAX_NEW_TOKENS)
+    ways = {(prompts[one.row].kind, one.temperature > 0) for one in answers if one.job < 16}
+    assert ways == {("chat", True), ("chat", False), ("code", True), ("code", False)}
 
 
 def test_without_a_temperature_it_ends_when_every_prompt_is_answered(target, tmp_path):

@@ -107,7 +107,7 @@ class Recorder:
     def _jobs(self, prompts: Sequence[Prompt], done: set[int]) -> Iterator[Job]:
         """Yield what to record, in order: each prompt greedily and sampled, then sampled anew.
 
-        In the first two rounds greedy and sampled answers take turns.
+        In the first two rounds half of each data set is answered either way.
         """
         temperature = self._manifest.temperature
         for turn in count():
@@ -115,7 +115,7 @@ class Recorder:
                 return
             for index, prompt in enumerate(prompts):
                 number = turn * len(prompts) + index
-                is_greedy = turn < 2 and (index + turn) % 2 == 0
+                is_greedy = turn < 2 and (prompt.row + turn) % 2 == 0
                 params = SamplingParams(
                     temperature=0.0 if is_greedy else temperature,
                     seed=self._manifest.seed + number,

@@ -175,7 +175,7 @@ async def test_a_middle_tier_dials_only_what_it_is_allowed_to(fleet: Fleet):
     middle = await fleet.model("middle", allowed_drafters=("localhost:1",))
     first, later = [root.plan(middle.plan(leaf.plan()), version=n) for n in (0, 1)]
     # A message on its way when the refusal comes hides the reason; at the opening none is.
-    refused = await answer(fleet, root, first)
+    refused = await answer(fleet, root, first, ask(max_new_tokens=200, ignore_eos=True))
     assert any("not allowed" in lost.reason for lost in refused.lost)
     changed = await replanned(fleet, root, root.plan(middle.plan()), later)
     for got in (refused, changed):

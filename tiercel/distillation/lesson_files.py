@@ -58,7 +58,11 @@ def lessons_file(recording: Path, numerics_id: str, shard: str) -> Path:
 def write_lessons(path: Path, known: Thoughts) -> None:
     """Write the lessons of one shard, the tokens of its answers one after the other."""
     path.parent.mkdir(exist_ok=True)
-    columns = {"hidden": known.hidden, "top_ids": known.top_ids, "top_probs": known.top_probs}
+    columns: dict[str, NDArray[np.generic]] = {
+        "hidden": known.hidden,
+        "top_ids": known.top_ids,
+        "top_probs": known.top_probs,
+    }
     write_whole(path, save(columns))
 
 

@@ -77,7 +77,8 @@ class TorchDrafter:
 
     def _heads(self, name: str, rows: Tensor, count: int) -> Tensor:
         """Return a projection as [answers, heads, tokens, head_dim]."""
-        return self._linear(name, rows).unflatten(-1, (count, -1)).transpose(1, 2)
+        answers, length, _ = rows.shape
+        return self._linear(name, rows).view(answers, length, count, -1).transpose(1, 2)
 
     def _rotated(self, heads: Tensor, positions: Tensor) -> Tensor:
         """Turn by rotary positions (arXiv:2104.09864), the two halves of a head as pairs."""

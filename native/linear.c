@@ -9,7 +9,7 @@
 #endif
 
 #define MAX_TILE 8       /* rows whose sums fit in the registers */
-#define PANELS_PER_ITEM 4
+#define ITEMS_PER_WORKER 3 /* few, as the processor reads ahead within one; not too few to share */
 #define SCALE_BYTES (2 * PANEL)
 
 void quantize_row(quantized_rows *into, int row, const float *values) {
@@ -159,10 +159,16 @@ static void one_panel(const product *job, const matrix *m, int index) {
     }
 }
 
+typedef struct {
+    const product *job;
+    int panels_per_item;
+} share;
+
 static void some_panels(void *context, int item, int worker) {
-    const product *job = context;
+    const share *mine = context;
+    const product *job = mine->job;
     (void)worker;
-    int panel = item * PANELS_PER_ITEM, left = PANELS_PER_ITEM;
+    int panel = item * mine->panels_per_item, left = mine->panels_per_item;
     for (int p = 0; p < job->num_parts && left; p++) {
         const int count = job->parts[p].outputs / PANEL;
         for (; panel < count && left; panel++, left--) one_panel(job, &job->parts[p], panel);
@@ -173,5 +179,7 @@ static void some_panels(void *context, int item, int worker) {
 void multiply(workers *team, const product *job) {
     int panels = 0;
     for (int p = 0; p < job->num_parts; p++) panels += job->parts[p].outputs / PANEL;
-    workers_run(team, some_panels, (void *)job, (panels + PANELS_PER_ITEM - 1) / PANELS_PER_ITEM);
+    const int items = ITEMS_PER_WORKER * workers_count(team);
+    share each = {job, (panels + items - 1) / items};
+    workers_run(team, some_panels, &each, (panels + each.panels_per_item - 1) / each.panels_per_item);
 }

@@ -90,6 +90,8 @@ workers *workers_start(int num_threads) {
     return team;
 }
 
+int workers_count(const workers *team) { return team->num_others + 1; }
+
 static void set_awake(workers *team, bool awake) {
     if (!team->num_others) return;
     pthread_mutex_lock(&team->lock);

@@ -8,6 +8,9 @@ typedef void (*work)(void *context, int item, int worker);
 /* Starts num_threads - 1 threads; the caller's is the last worker. NULL if that fails. */
 workers *workers_start(int num_threads);
 
+/* How many there are, the caller's thread included. */
+int workers_count(const workers *team);
+
 /* Between these two calls the threads stay awake. */
 void workers_wake(workers *team);
 void workers_rest(workers *team);

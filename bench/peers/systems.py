@@ -27,7 +27,7 @@ _BUILDING = ("onnx==1.23.2", "onnx-ir==1.1.0", *TRANSFORMERS)
 GENAI = ("onnxruntime-genai==0.18.0", "onnxruntime==1.31.1", *_BUILDING)
 PLANS = (
     "int4", "int4 <- suffix:8",
-    "fp32", "fp32 <- suffix:8", "fp32 <- int4:4", "fp32 <- int4:4 <- suffix:8",
+    "fp32", "fp32 <- suffix:8", "fp32 <- int4:8", "fp32 <- int4:8 <- suffix:8",
 )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ def draw_clients(results: dict[str, Any], path: Path) -> None:
         axes.errorbar(summary.sizes, rates, yerr=np.abs(spreads - rates), label=name, capsize=3)
     axes.set_xscale("log", base=2)
     axes.set_xticks(summary.sizes, [str(size) for size in summary.sizes])
+    axes.set_ylim(bottom=0)
     axes.set_xlabel("clients at once")
     axes.set_ylabel("tokens a second, all together")
     axes.legend()

@@ -1,4 +1,12 @@
+import signal
+
 import pytest
+
+
+def pytest_configure() -> None:
+    # A shell's background job ignores Ctrl-C, and so would the processes that tests interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

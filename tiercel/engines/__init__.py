@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tiercel.engines.language_model import LanguageModel
 from tiercel.errors import InvalidRequest, ModelUnavailable
 from tiercel.models.resolve import resolve
 from tiercel.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from tiercel.engines.native import NativeModel
+    from tiercel.engines.onnx import OnnxModel
 
 Loaded = tuple[LanguageModel, Tokenizer]
 
@@ -26,31 +31,32 @@ class _Options:
 def _load_onnx(model: str, options: _Options) -> Loaded:
     from tiercel.engines.onnx import OnnxModel
 
-    if options.device not in ("auto", "cpu"):
-        raise InvalidRequest("device", options.device, "the onnx engine runs on the cpu")
-    checkpoint = resolve(model)
-    tokenizer = checkpoint.read_tokenizer()
-    loaded = OnnxModel(
-        checkpoint.name,
-        checkpoint.weights,
-        dtype=options.dtype or "int8",
-        threads=options.threads,
-        max_length=options.max_length,
-    )
-    return loaded, tokenizer
+    return _load_on_cpu("onnx", OnnxModel, model, options, dtype="int8")
 
 
 def _load_native(model: str, options: _Options) -> Loaded:
     from tiercel.engines.native import NativeModel
 
+    return _load_on_cpu("native", NativeModel, model, options, dtype="int4")
+
+
+def _load_on_cpu(
+    engine: str,
+    kind: "type[OnnxModel] | type[NativeModel]",
+    model: str,
+    options: _Options,
+    *,
+    dtype: str,
+) -> Loaded:
+    """Load a model of a `kind` that runs on the cpu, in `dtype` unless another is asked for."""
     if options.device not in ("auto", "cpu"):
-        raise InvalidRequest("device", options.device, "the native engine runs on the cpu")
+        raise InvalidRequest("device", options.device, f"the {engine} engine runs on the cpu")
     checkpoint = resolve(model)
     tokenizer = checkpoint.read_tokenizer()
-    loaded = NativeModel(
+    loaded = kind(
         checkpoint.name,
         checkpoint.weights,
-        dtype=options.dtype or "int4",
+        dtype=options.dtype or dtype,
         threads=options.threads,
         max_length=options.max_length,
     )

@@ -7,6 +7,8 @@ from tiercel.engines.checks import check_prefix
 from tiercel.engines.native_library import SequenceMemory
 from tiercel.models.weights import ModelConfig
 
+Halves = NDArray[np.float16]
+
 _FIRST_CAPACITY = 256  # entries, a multiple of 16
 _ABREAST = 16  # positions whose keys lie side by side
 
@@ -22,7 +24,7 @@ class NativeCache:
         if prefix is not None:
             check_prefix(prefix.length, length)
             self.reserve(length)
-            self._copy(prefix, length)
+            self._copy(prefix._keys, prefix._values, length)
         self._length = length
 
     @property
@@ -66,21 +68,21 @@ class NativeCache:
         while capacity < self._length + count:
             capacity *= 2
         if capacity > self._capacity:
-            smaller = NativeCache.__new__(NativeCache)
-            smaller._keys, smaller._values = self._keys, self._values
+            keys, values = self._keys, self._values
             self._keys, self._values = self._allocate(capacity)
-            self._copy(smaller, self._length)
+            self._copy(keys, values, self._length)
 
     @property
     def _capacity(self) -> int:
         return int(self._values.shape[2])
 
-    def _copy(self, other: "NativeCache", length: int) -> None:
+    def _copy(self, keys: Halves, values: Halves, length: int) -> None:
+        """Take over the first `length` entries of other buffers."""
         blocks = -(-length // _ABREAST)
-        self._keys[:, :, :blocks] = other._keys[:, :, :blocks]
-        self._values[:, :, :length] = other._values[:, :, :length]
+        self._keys[:, :, :blocks] = keys[:, :, :blocks]
+        self._values[:, :, :length] = values[:, :, :length]
 
-    def _allocate(self, capacity: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    def _allocate(self, capacity: int) -> tuple[Halves, Halves]:
         config = self._config
         heads = (config.num_layers, config.num_kv_heads)
         keys = (*heads, capacity // _ABREAST, config.head_dim * _ABREAST)

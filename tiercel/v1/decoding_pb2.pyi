@@ -29,6 +29,32 @@ class _AcceptanceRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Accept
     """Means EXACT."""
     ACCEPTANCE_RULE_EXACT: _AcceptanceRule.ValueType  # 1
     """A draft token stands if it is the very token that plain decoding with the same seed gives."""
+    ACCEPTANCE_RULE_REJECTION: _AcceptanceRule.ValueType  # 2
+    """Speculative sampling (arXiv:2211.17192): the target's distribution, not its very tokens."""
+    ACCEPTANCE_RULE_BLOCK: _AcceptanceRule.ValueType  # 3
+    """Block verification (arXiv:2403.10444): the same distribution, and never fewer tokens on average."""
+    ACCEPTANCE_RULE_ENSEMBLE: _AcceptanceRule.ValueType  # 4
+    """Lossy from here on. Towards strictness * target + (1 - strictness) * draft."""
+    ACCEPTANCE_RULE_LENIENT: _AcceptanceRule.ValueType  # 5
+    """Speculative sampling with the draft's probabilities scaled down."""
+    ACCEPTANCE_RULE_TYPICAL: _AcceptanceRule.ValueType  # 6
+    """Typical acceptance: a token likely enough for the target's entropy stands."""
+    ACCEPTANCE_RULE_RELAXED: _AcceptanceRule.ValueType  # 7
+    """A token among the target's best, and close enough to its first, stands."""
+    ACCEPTANCE_RULE_CASCADE_CHOW: _AcceptanceRule.ValueType  # 8
+    """Speculative cascades (arXiv:2405.19261): the draft's distribution where it is sure enough."""
+    ACCEPTANCE_RULE_CASCADE_DIFF: _AcceptanceRule.ValueType  # 9
+    """The same, where its best is nearly as likely as the target's best."""
+    ACCEPTANCE_RULE_CASCADE_OPT: _AcceptanceRule.ValueType  # 10
+    """The same, the two weighed against their total variation."""
+    ACCEPTANCE_RULE_CASCADE_TOKEN: _AcceptanceRule.ValueType  # 11
+    """The same token by token: its third token-specific rule."""
+    ACCEPTANCE_RULE_AGREEMENT: _AcceptanceRule.ValueType  # 12
+    """Tokens on which several drafters agree stand without the target's judgement."""
+    ACCEPTANCE_RULE_COSD_RULE: _AcceptanceRule.ValueType  # 13
+    """Fusion (arXiv:2502.08020): the draft stands unless the target is clearly surer of another token."""
+    ACCEPTANCE_RULE_COSD_TREE: _AcceptanceRule.ValueType  # 14
+    """Fusion by a decision tree over the two probabilities, learned beforehand."""
 
 class AcceptanceRule(_AcceptanceRule, metaclass=_AcceptanceRuleEnumTypeWrapper):
     """When a draft token may stand."""
@@ -37,7 +63,65 @@ ACCEPTANCE_RULE_UNSPECIFIED: AcceptanceRule.ValueType  # 0
 """Means EXACT."""
 ACCEPTANCE_RULE_EXACT: AcceptanceRule.ValueType  # 1
 """A draft token stands if it is the very token that plain decoding with the same seed gives."""
+ACCEPTANCE_RULE_REJECTION: AcceptanceRule.ValueType  # 2
+"""Speculative sampling (arXiv:2211.17192): the target's distribution, not its very tokens."""
+ACCEPTANCE_RULE_BLOCK: AcceptanceRule.ValueType  # 3
+"""Block verification (arXiv:2403.10444): the same distribution, and never fewer tokens on average."""
+ACCEPTANCE_RULE_ENSEMBLE: AcceptanceRule.ValueType  # 4
+"""Lossy from here on. Towards strictness * target + (1 - strictness) * draft."""
+ACCEPTANCE_RULE_LENIENT: AcceptanceRule.ValueType  # 5
+"""Speculative sampling with the draft's probabilities scaled down."""
+ACCEPTANCE_RULE_TYPICAL: AcceptanceRule.ValueType  # 6
+"""Typical acceptance: a token likely enough for the target's entropy stands."""
+ACCEPTANCE_RULE_RELAXED: AcceptanceRule.ValueType  # 7
+"""A token among the target's best, and close enough to its first, stands."""
+ACCEPTANCE_RULE_CASCADE_CHOW: AcceptanceRule.ValueType  # 8
+"""Speculative cascades (arXiv:2405.19261): the draft's distribution where it is sure enough."""
+ACCEPTANCE_RULE_CASCADE_DIFF: AcceptanceRule.ValueType  # 9
+"""The same, where its best is nearly as likely as the target's best."""
+ACCEPTANCE_RULE_CASCADE_OPT: AcceptanceRule.ValueType  # 10
+"""The same, the two weighed against their total variation."""
+ACCEPTANCE_RULE_CASCADE_TOKEN: AcceptanceRule.ValueType  # 11
+"""The same token by token: its third token-specific rule."""
+ACCEPTANCE_RULE_AGREEMENT: AcceptanceRule.ValueType  # 12
+"""Tokens on which several drafters agree stand without the target's judgement."""
+ACCEPTANCE_RULE_COSD_RULE: AcceptanceRule.ValueType  # 13
+"""Fusion (arXiv:2502.08020): the draft stands unless the target is clearly surer of another token."""
+ACCEPTANCE_RULE_COSD_TREE: AcceptanceRule.ValueType  # 14
+"""Fusion by a decision tree over the two probabilities, learned beforehand."""
 Global___AcceptanceRule: _TypeAlias = AcceptanceRule  # noqa: Y015
+
+class _DraftEvidence:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DraftEvidenceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DraftEvidence.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DRAFT_EVIDENCE_UNSPECIFIED: _DraftEvidence.ValueType  # 0
+    """Means NONE."""
+    DRAFT_EVIDENCE_NONE: _DraftEvidence.ValueType  # 1
+    """Nothing."""
+    DRAFT_EVIDENCE_PROBS: _DraftEvidence.ValueType  # 2
+    """The drafter's probability of each token."""
+    DRAFT_EVIDENCE_DISTRIBUTIONS: _DraftEvidence.ValueType  # 3
+    """The distribution that each token was drawn from. The drafter then draws with noise of its own,
+    not coupled to the target's.
+    """
+
+class DraftEvidence(_DraftEvidence, metaclass=_DraftEvidenceEnumTypeWrapper):
+    """What a parent needs to know of a draft, beside its tokens."""
+
+DRAFT_EVIDENCE_UNSPECIFIED: DraftEvidence.ValueType  # 0
+"""Means NONE."""
+DRAFT_EVIDENCE_NONE: DraftEvidence.ValueType  # 1
+"""Nothing."""
+DRAFT_EVIDENCE_PROBS: DraftEvidence.ValueType  # 2
+"""The drafter's probability of each token."""
+DRAFT_EVIDENCE_DISTRIBUTIONS: DraftEvidence.ValueType  # 3
+"""The distribution that each token was drawn from. The drafter then draws with noise of its own,
+not coupled to the target's.
+"""
+Global___DraftEvidence: _TypeAlias = DraftEvidence  # noqa: Y015
 
 class _FinishReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -76,6 +160,36 @@ FINISH_REASON_CANCELLED: FinishReason.ValueType  # 5
 Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 @_typing.final
+class TokenDistribution(_message.Message):
+    """A distribution over a few tokens of a vocabulary; all others have probability 0."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_IDS_FIELD_NUMBER: _builtins.int
+    PROBS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The tokens, each once."""
+
+    @_builtins.property
+    def probs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Their probabilities, which add up to 1."""
+
+    def __init__(
+        self,
+        *,
+        token_ids: _abc.Iterable[_builtins.int] | None = ...,
+        probs: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["probs", b"probs", "token_ids", b"token_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenDistribution: _TypeAlias = TokenDistribution  # noqa: Y015
+
+@_typing.final
 class Acceptance(_message.Message):
     """The rule that a parent applies to its drafters' tokens."""
 
@@ -83,25 +197,148 @@ class Acceptance(_message.Message):
 
     RULE_FIELD_NUMBER: _builtins.int
     STRICTNESS_FIELD_NUMBER: _builtins.int
+    NUM_AGREEING_FIELD_NUMBER: _builtins.int
     rule: Global___AcceptanceRule.ValueType
     """Which rule."""
     strictness: _builtins.float
     """In [0, 1]; 1, the default, refuses whatever EXACT refuses. EXACT has no other value."""
+    num_agreeing: _builtins.int
+    """AGREEMENT only: how many drafters have to agree, at least 2. Default 2."""
     def __init__(
         self,
         *,
         rule: Global___AcceptanceRule.ValueType = ...,
         strictness: _builtins.float | None = ...,
+        num_agreeing: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_strictness", b"_strictness", "strictness", b"strictness"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_num_agreeing", b"_num_agreeing", "_strictness", b"_strictness", "num_agreeing", b"num_agreeing", "strictness", b"strictness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_strictness", b"_strictness", "rule", b"rule", "strictness", b"strictness"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_num_agreeing", b"_num_agreeing", "_strictness", b"_strictness", "num_agreeing", b"num_agreeing", "rule", b"rule", "strictness", b"strictness"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__num_agreeing: _TypeAlias = _typing.Literal["num_agreeing"]  # noqa: Y015
+    _WhichOneofArgType__num_agreeing: _TypeAlias = _typing.Literal["_num_agreeing", b"_num_agreeing"]  # noqa: Y015
     _WhichOneofReturnType__strictness: _TypeAlias = _typing.Literal["strictness"]  # noqa: Y015
     _WhichOneofArgType__strictness: _TypeAlias = _typing.Literal["_strictness", b"_strictness"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__num_agreeing) -> _WhichOneofReturnType__num_agreeing | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__strictness) -> _WhichOneofReturnType__strictness | None: ...
 
 Global___Acceptance: _TypeAlias = Acceptance  # noqa: Y015
+
+@_typing.final
+class RuleUse(_message.Message):
+    """What a rule did to an answer, beside what EXACT would have done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    STRICTNESS_FIELD_NUMBER: _builtins.int
+    NUM_COMPARED_TOKENS_FIELD_NUMBER: _builtins.int
+    NUM_DIVERGENT_TOKENS_FIELD_NUMBER: _builtins.int
+    LOGPROB_GAP_FIELD_NUMBER: _builtins.int
+    NUM_UNJUDGED_TOKENS_FIELD_NUMBER: _builtins.int
+    rule: Global___AcceptanceRule.ValueType
+    """The rule at the root."""
+    strictness: _builtins.float
+    """The least strictness that was in force."""
+    num_compared_tokens: _builtins.int
+    """Tokens of the answer that were compared with what EXACT would have given in their places."""
+    num_divergent_tokens: _builtins.int
+    """Of these, those that EXACT would have refused."""
+    logprob_gap: _builtins.float
+    """Sum over the divergent tokens of the target's log-probability of EXACT's token less that of the
+    token itself, at temperature 1.
+    """
+    num_unjudged_tokens: _builtins.int
+    """Tokens that stand without the target's judgement."""
+    def __init__(
+        self,
+        *,
+        rule: Global___AcceptanceRule.ValueType = ...,
+        strictness: _builtins.float = ...,
+        num_compared_tokens: _builtins.int = ...,
+        num_divergent_tokens: _builtins.int = ...,
+        logprob_gap: _builtins.float = ...,
+        num_unjudged_tokens: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["logprob_gap", b"logprob_gap", "num_compared_tokens", b"num_compared_tokens", "num_divergent_tokens", b"num_divergent_tokens", "num_unjudged_tokens", b"num_unjudged_tokens", "rule", b"rule", "strictness", b"strictness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RuleUse: _TypeAlias = RuleUse  # noqa: Y015
+
+@_typing.final
+class Replacement(_message.Message):
+    """A token that a rule of fusion put in the place of the draft's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    DRAFT_TOKEN_ID_FIELD_NUMBER: _builtins.int
+    DRAFT_PROB_FIELD_NUMBER: _builtins.int
+    TARGET_TOKEN_ID_FIELD_NUMBER: _builtins.int
+    TARGET_PROB_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Index in the answer."""
+    draft_token_id: _builtins.int
+    """The draft's token."""
+    draft_prob: _builtins.float
+    """The draft model's probability of it."""
+    target_token_id: _builtins.int
+    """The token that stands."""
+    target_prob: _builtins.float
+    """The target's probability of that."""
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        draft_token_id: _builtins.int = ...,
+        draft_prob: _builtins.float = ...,
+        target_token_id: _builtins.int = ...,
+        target_prob: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft_prob", b"draft_prob", "draft_token_id", b"draft_token_id", "position", b"position", "target_prob", b"target_prob", "target_token_id", b"target_token_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Replacement: _TypeAlias = Replacement  # noqa: Y015
+
+@_typing.final
+class Constraint(_message.Message):
+    """What every answer must match, whatever the model would rather say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JSON_SCHEMA_FIELD_NUMBER: _builtins.int
+    REGEX_FIELD_NUMBER: _builtins.int
+    LARK_GRAMMAR_FIELD_NUMBER: _builtins.int
+    json_schema: _builtins.str
+    """The answer is one JSON value of this JSON schema."""
+    regex: _builtins.str
+    """The whole answer matches this regular expression."""
+    lark_grammar: _builtins.str
+    """The answer is derived from this grammar, in Lark's syntax."""
+    def __init__(
+        self,
+        *,
+        json_schema: _builtins.str = ...,
+        regex: _builtins.str = ...,
+        lark_grammar: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["form", b"form", "json_schema", b"json_schema", "lark_grammar", b"lark_grammar", "regex", b"regex"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["form", b"form", "json_schema", b"json_schema", "lark_grammar", b"lark_grammar", "regex", b"regex"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_form: _TypeAlias = _typing.Literal["json_schema", "regex", "lark_grammar"]  # noqa: Y015
+    _WhichOneofArgType_form: _TypeAlias = _typing.Literal["form", b"form"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_form) -> _WhichOneofReturnType_form | None: ...
+
+Global___Constraint: _TypeAlias = Constraint  # noqa: Y015
 
 @_typing.final
 class Plan(_message.Message):
@@ -423,6 +660,8 @@ class PairStats(_message.Message):
     ACCEPTED_PER_POSITION_FIELD_NUMBER: _builtins.int
     NUM_LATE_FIELD_NUMBER: _builtins.int
     DRAFT_COMPUTE_NS_FIELD_NUMBER: _builtins.int
+    NUM_COMPARED_FIELD_NUMBER: _builtins.int
+    TOTAL_VARIATION_FIELD_NUMBER: _builtins.int
     drafter: _builtins.str
     """Name of the drafting tier."""
     verifier: _builtins.str
@@ -439,6 +678,10 @@ class PairStats(_message.Message):
     """Blocks that the parent did not wait for any longer."""
     draft_compute_ns: _builtins.int
     """Model time that the drafter itself spent on blocks, nanoseconds."""
+    num_compared: _builtins.int
+    """Positions at which the two distributions were compared."""
+    total_variation: _builtins.float
+    """Sum of their total variations there; 1 - mean is the pair's similarity."""
     @_builtins.property
     def accepted_per_position(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Accepted tokens by their place in the block, first place first."""
@@ -455,10 +698,12 @@ class PairStats(_message.Message):
         accepted_per_position: _abc.Iterable[_builtins.int] | None = ...,
         num_late: _builtins.int = ...,
         draft_compute_ns: _builtins.int = ...,
+        num_compared: _builtins.int = ...,
+        total_variation: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_per_position", b"accepted_per_position", "draft_compute_ns", b"draft_compute_ns", "drafter", b"drafter", "num_accepted_tokens", b"num_accepted_tokens", "num_draft_tokens", b"num_draft_tokens", "num_drafts", b"num_drafts", "num_late", b"num_late", "num_rejected_tokens", b"num_rejected_tokens", "verifier", b"verifier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_per_position", b"accepted_per_position", "draft_compute_ns", b"draft_compute_ns", "drafter", b"drafter", "num_accepted_tokens", b"num_accepted_tokens", "num_compared", b"num_compared", "num_draft_tokens", b"num_draft_tokens", "num_drafts", b"num_drafts", "num_late", b"num_late", "num_rejected_tokens", b"num_rejected_tokens", "total_variation", b"total_variation", "verifier", b"verifier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -570,6 +815,7 @@ class Committed(_message.Message):
     PLAN_VERSION_FIELD_NUMBER: _builtins.int
     COMPUTE_NS_FIELD_NUMBER: _builtins.int
     TEXT_LENGTHS_FIELD_NUMBER: _builtins.int
+    REPLACEMENTS_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Index of the first of these tokens in the answer; the first token of an answer has 0."""
     text: _builtins.str
@@ -596,6 +842,10 @@ class Committed(_message.Message):
         released by the end of the answer comes in a message without tokens.
         """
 
+    @_builtins.property
+    def replacements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Replacement]:
+        """Draft tokens among these places that a rule of fusion replaced."""
+
     def __init__(
         self,
         *,
@@ -607,10 +857,11 @@ class Committed(_message.Message):
         plan_version: _builtins.int = ...,
         compute_ns: _builtins.int = ...,
         text_lengths: _abc.Iterable[_builtins.int] | None = ...,
+        replacements: _abc.Iterable[Global___Replacement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "logprobs", b"logprobs", "plan_version", b"plan_version", "position", b"position", "spans", b"spans", "text", b"text", "text_lengths", b"text_lengths", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "logprobs", b"logprobs", "plan_version", b"plan_version", "position", b"position", "replacements", b"replacements", "spans", b"spans", "text", b"text", "text_lengths", b"text_lengths", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -625,6 +876,7 @@ class Finished(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     STOP_STRING_FIELD_NUMBER: _builtins.int
+    RULE_USE_FIELD_NUMBER: _builtins.int
     reason: Global___FinishReason.ValueType
     """Why it ended."""
     stop_string: _builtins.str
@@ -633,16 +885,21 @@ class Finished(_message.Message):
     def usage(self) -> Global___Usage:
         """What it used."""
 
+    @_builtins.property
+    def rule_use(self) -> Global___RuleUse:
+        """What the root's rule did; absent under EXACT."""
+
     def __init__(
         self,
         *,
         reason: Global___FinishReason.ValueType = ...,
         usage: Global___Usage | None = ...,
         stop_string: _builtins.str = ...,
+        rule_use: Global___RuleUse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rule_use", b"rule_use", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "stop_string", b"stop_string", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "rule_use", b"rule_use", "stop_string", b"stop_string", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tiercel.v1 import decoding_pb2 as tiercel_dot_v1_dot_decoding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tiercel/v1/drafter.proto\x12\ntiercel.v1\x1a\x19tiercel/v1/decoding.proto\"\xe3\x01\n\x0c\x44raftRequest\x12%\n\x04open\x18\x01 \x01(\x0b\x32\x15.tiercel.v1.DraftOpenH\x00\x12&\n\x07\x61\x64vance\x18\x02 \x01(\x0b\x32\x13.tiercel.v1.AdvanceH\x00\x12\"\n\x06replan\x18\x03 \x01(\x0b\x32\x10.tiercel.v1.PlanH\x00\x12*\n\theartbeat\x18\x04 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12)\n\x06\x66inish\x18\x05 \x01(\x0b\x32\x17.tiercel.v1.DraftFinishH\x00\x42\t\n\x07message\"\x9f\x02\n\tDraftOpen\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1e\n\x04plan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.Plan\x12$\n\x06prefix\x18\x03 \x01(\x0b\x32\x14.tiercel.v1.TokenIds\x12\x19\n\x11num_prompt_tokens\x18\x04 \x01(\r\x12,\n\x08sampling\x18\x05 \x01(\x0b\x32\x1a.tiercel.v1.SamplingParams\x12\x16\n\x0estop_token_ids\x18\x06 \x03(\r\x12\x16\n\x0emax_new_tokens\x18\x07 \x01(\r\x12\x18\n\x10max_tokens_ahead\x18\x08 \x01(\r\x12%\n\x08messages\x18\t \x03(\x0b\x32\x13.tiercel.v1.Message\"\xba\x01\n\x07\x41\x64vance\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x13\n\x0bkeep_length\x18\x02 \x01(\r\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12\x13\n\x0bprefix_hash\x18\x04 \x01(\x06\x12\x18\n\x10max_tokens_ahead\x18\x05 \x01(\r\x12\x1e\n\x16num_speculative_tokens\x18\x06 \x01(\r\x12\x12\n\ncompute_ns\x18\x07 \x01(\x04\x12\x15\n\rhidden_states\x18\x08 \x01(\x0c\"\r\n\x0b\x44raftFinish\"\x98\x02\n\rDraftResponse\x12)\n\x06opened\x18\x01 \x01(\x0b\x32\x17.tiercel.v1.DraftOpenedH\x00\x12\'\n\x05\x62lock\x18\x02 \x01(\x0b\x32\x16.tiercel.v1.DraftBlockH\x00\x12$\n\x06resync\x18\x03 \x01(\x0b\x32\x12.tiercel.v1.ResyncH\x00\x12/\n\x0c\x64rafter_lost\x18\x04 \x01(\x0b\x32\x17.tiercel.v1.DrafterLostH\x00\x12*\n\theartbeat\x18\x05 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12%\n\x07go_away\x18\x06 \x01(\x0b\x32\x12.tiercel.v1.GoAwayH\x00\x42\t\n\x07message\"\\\n\x0b\x44raftOpened\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\x13\n\x0bnumerics_id\x18\x02 \x01(\t\x12\x13\n\x0bhidden_size\x18\x03 \x01(\r\x12\x15\n\rhidden_digest\x18\x04 \x01(\t\"\xf2\x01\n\nDraftBlock\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x16\n\x0estart_position\x18\x02 \x01(\r\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12\x13\n\x0bprefix_hash\x18\x04 \x01(\x06\x12\x1f\n\x05spans\x18\x05 \x03(\x0b\x32\x10.tiercel.v1.Span\x12\x12\n\ncompute_ns\x18\x06 \x01(\x04\x12$\n\x05pairs\x18\x07 \x03(\x0b\x32\x15.tiercel.v1.PairStats\x12$\n\x05tiers\x18\x08 \x03(\x0b\x32\x15.tiercel.v1.TierStats\x12\x14\n\x0cplan_version\x18\t \x01(\x04\"C\n\x06Resync\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x15\n\rhave_position\x18\x02 \x01(\r\x12\x13\n\x0bprefix_hash\x18\x03 \x01(\x06\"\x18\n\x06GoAway\x12\x0e\n\x06reason\x18\x01 \x01(\t2K\n\x07\x44rafter\x12@\n\x05\x44raft\x12\x18.tiercel.v1.DraftRequest\x1a\x19.tiercel.v1.DraftResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tiercel/v1/drafter.proto\x12\ntiercel.v1\x1a\x19tiercel/v1/decoding.proto\"\xe3\x01\n\x0c\x44raftRequest\x12%\n\x04open\x18\x01 \x01(\x0b\x32\x15.tiercel.v1.DraftOpenH\x00\x12&\n\x07\x61\x64vance\x18\x02 \x01(\x0b\x32\x13.tiercel.v1.AdvanceH\x00\x12\"\n\x06replan\x18\x03 \x01(\x0b\x32\x10.tiercel.v1.PlanH\x00\x12*\n\theartbeat\x18\x04 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12)\n\x06\x66inish\x18\x05 \x01(\x0b\x32\x17.tiercel.v1.DraftFinishH\x00\x42\t\n\x07message\"\xf8\x02\n\tDraftOpen\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1e\n\x04plan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.Plan\x12$\n\x06prefix\x18\x03 \x01(\x0b\x32\x14.tiercel.v1.TokenIds\x12\x19\n\x11num_prompt_tokens\x18\x04 \x01(\r\x12,\n\x08sampling\x18\x05 \x01(\x0b\x32\x1a.tiercel.v1.SamplingParams\x12\x16\n\x0estop_token_ids\x18\x06 \x03(\r\x12\x16\n\x0emax_new_tokens\x18\x07 \x01(\r\x12\x18\n\x10max_tokens_ahead\x18\x08 \x01(\r\x12%\n\x08messages\x18\t \x03(\x0b\x32\x13.tiercel.v1.Message\x12+\n\x08\x65vidence\x18\n \x01(\x0e\x32\x19.tiercel.v1.DraftEvidence\x12*\n\nconstraint\x18\x0b \x01(\x0b\x32\x16.tiercel.v1.Constraint\"\xe7\x01\n\x07\x41\x64vance\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x13\n\x0bkeep_length\x18\x02 \x01(\r\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12\x13\n\x0bprefix_hash\x18\x04 \x01(\x06\x12\x18\n\x10max_tokens_ahead\x18\x05 \x01(\r\x12\x1e\n\x16num_speculative_tokens\x18\x06 \x01(\r\x12\x12\n\ncompute_ns\x18\x07 \x01(\x04\x12\x15\n\rhidden_states\x18\x08 \x01(\x0c\x12+\n\x08\x65vidence\x18\t \x01(\x0e\x32\x19.tiercel.v1.DraftEvidence\"\r\n\x0b\x44raftFinish\"\x98\x02\n\rDraftResponse\x12)\n\x06opened\x18\x01 \x01(\x0b\x32\x17.tiercel.v1.DraftOpenedH\x00\x12\'\n\x05\x62lock\x18\x02 \x01(\x0b\x32\x16.tiercel.v1.DraftBlockH\x00\x12$\n\x06resync\x18\x03 \x01(\x0b\x32\x12.tiercel.v1.ResyncH\x00\x12/\n\x0c\x64rafter_lost\x18\x04 \x01(\x0b\x32\x17.tiercel.v1.DrafterLostH\x00\x12*\n\theartbeat\x18\x05 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12%\n\x07go_away\x18\x06 \x01(\x0b\x32\x12.tiercel.v1.GoAwayH\x00\x42\t\n\x07message\"\\\n\x0b\x44raftOpened\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\x13\n\x0bnumerics_id\x18\x02 \x01(\t\x12\x13\n\x0bhidden_size\x18\x03 \x01(\r\x12\x15\n\rhidden_digest\x18\x04 \x01(\t\"\xc8\x02\n\nDraftBlock\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x16\n\x0estart_position\x18\x02 \x01(\r\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12\x13\n\x0bprefix_hash\x18\x04 \x01(\x06\x12\x1f\n\x05spans\x18\x05 \x03(\x0b\x32\x10.tiercel.v1.Span\x12\x12\n\ncompute_ns\x18\x06 \x01(\x04\x12$\n\x05pairs\x18\x07 \x03(\x0b\x32\x15.tiercel.v1.PairStats\x12$\n\x05tiers\x18\x08 \x03(\x0b\x32\x15.tiercel.v1.TierStats\x12\x14\n\x0cplan_version\x18\t \x01(\x04\x12\r\n\x05probs\x18\n \x03(\x02\x12\x34\n\rdistributions\x18\x0b \x03(\x0b\x32\x1d.tiercel.v1.TokenDistribution\x12\x0f\n\x07parents\x18\x0c \x03(\r\"C\n\x06Resync\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x15\n\rhave_position\x18\x02 \x01(\r\x12\x13\n\x0bprefix_hash\x18\x03 \x01(\x06\"\x18\n\x06GoAway\x12\x0e\n\x06reason\x18\x01 \x01(\t2K\n\x07\x44rafter\x12@\n\x05\x44raft\x12\x18.tiercel.v1.DraftRequest\x1a\x19.tiercel.v1.DraftResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,21 +35,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DRAFTREQUEST']._serialized_start=68
   _globals['_DRAFTREQUEST']._serialized_end=295
   _globals['_DRAFTOPEN']._serialized_start=298
-  _globals['_DRAFTOPEN']._serialized_end=585
-  _globals['_ADVANCE']._serialized_start=588
-  _globals['_ADVANCE']._serialized_end=774
-  _globals['_DRAFTFINISH']._serialized_start=776
-  _globals['_DRAFTFINISH']._serialized_end=789
-  _globals['_DRAFTRESPONSE']._serialized_start=792
-  _globals['_DRAFTRESPONSE']._serialized_end=1072
-  _globals['_DRAFTOPENED']._serialized_start=1074
-  _globals['_DRAFTOPENED']._serialized_end=1166
-  _globals['_DRAFTBLOCK']._serialized_start=1169
-  _globals['_DRAFTBLOCK']._serialized_end=1411
-  _globals['_RESYNC']._serialized_start=1413
-  _globals['_RESYNC']._serialized_end=1480
-  _globals['_GOAWAY']._serialized_start=1482
-  _globals['_GOAWAY']._serialized_end=1506
-  _globals['_DRAFTER']._serialized_start=1508
-  _globals['_DRAFTER']._serialized_end=1583
+  _globals['_DRAFTOPEN']._serialized_end=674
+  _globals['_ADVANCE']._serialized_start=677
+  _globals['_ADVANCE']._serialized_end=908
+  _globals['_DRAFTFINISH']._serialized_start=910
+  _globals['_DRAFTFINISH']._serialized_end=923
+  _globals['_DRAFTRESPONSE']._serialized_start=926
+  _globals['_DRAFTRESPONSE']._serialized_end=1206
+  _globals['_DRAFTOPENED']._serialized_start=1208
+  _globals['_DRAFTOPENED']._serialized_end=1300
+  _globals['_DRAFTBLOCK']._serialized_start=1303
+  _globals['_DRAFTBLOCK']._serialized_end=1631
+  _globals['_RESYNC']._serialized_start=1633
+  _globals['_RESYNC']._serialized_end=1700
+  _globals['_GOAWAY']._serialized_start=1702
+  _globals['_GOAWAY']._serialized_end=1726
+  _globals['_DRAFTER']._serialized_start=1728
+  _globals['_DRAFTER']._serialized_end=1803
 # @@protoc_insertion_point(module_scope)

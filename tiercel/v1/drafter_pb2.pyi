@@ -88,6 +88,8 @@ class DraftOpen(_message.Message):
     MAX_NEW_TOKENS_FIELD_NUMBER: _builtins.int
     MAX_TOKENS_AHEAD_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    CONSTRAINT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request that all this is for."""
     num_prompt_tokens: _builtins.int
@@ -96,6 +98,8 @@ class DraftOpen(_message.Message):
     """Tokens that the answer may still take."""
     max_tokens_ahead: _builtins.int
     """The drafter may run to this many tokens past the committed length."""
+    evidence: _decoding_pb2.DraftEvidence.ValueType
+    """What the parent's rule needs with each token; an `advance` may change it."""
     @_builtins.property
     def plan(self) -> _decoding_pb2.Plan:
         """The plan whose root is this drafter."""
@@ -116,6 +120,10 @@ class DraftOpen(_message.Message):
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Message]:
         """The conversation behind the prefix, for a tier with another template or vocabulary."""
 
+    @_builtins.property
+    def constraint(self) -> _decoding_pb2.Constraint:
+        """What the answer has to match; a drafter that cannot follow it drafts as if there were none."""
+
     def __init__(
         self,
         *,
@@ -128,10 +136,12 @@ class DraftOpen(_message.Message):
         max_new_tokens: _builtins.int = ...,
         max_tokens_ahead: _builtins.int = ...,
         messages: _abc.Iterable[_decoding_pb2.Message] | None = ...,
+        evidence: _decoding_pb2.DraftEvidence.ValueType = ...,
+        constraint: _decoding_pb2.Constraint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "prefix", b"prefix", "sampling", b"sampling"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "plan", b"plan", "prefix", b"prefix", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_new_tokens", b"max_new_tokens", "max_tokens_ahead", b"max_tokens_ahead", "messages", b"messages", "num_prompt_tokens", b"num_prompt_tokens", "plan", b"plan", "prefix", b"prefix", "request_id", b"request_id", "sampling", b"sampling", "stop_token_ids", b"stop_token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "evidence", b"evidence", "max_new_tokens", b"max_new_tokens", "max_tokens_ahead", b"max_tokens_ahead", "messages", b"messages", "num_prompt_tokens", b"num_prompt_tokens", "plan", b"plan", "prefix", b"prefix", "request_id", b"request_id", "sampling", b"sampling", "stop_token_ids", b"stop_token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -151,6 +161,7 @@ class Advance(_message.Message):
     NUM_SPECULATIVE_TOKENS_FIELD_NUMBER: _builtins.int
     COMPUTE_NS_FIELD_NUMBER: _builtins.int
     HIDDEN_STATES_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """Grows with every cut of tokens that the drafter sent or was sent; blocks of another epoch are void."""
     keep_length: _builtins.int
@@ -169,6 +180,8 @@ class Advance(_message.Message):
     one, which no pass has fed yet; the rows before it belong to the positions before. Sent only
     to a drafter that asks, as far back as the parent has them.
     """
+    evidence: _decoding_pb2.DraftEvidence.ValueType
+    """What the parent's rule needs with each token from now on; unspecified: as before."""
     @_builtins.property
     def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The tokens that follow. A drafter whose own run agrees with them goes on without a cut."""
@@ -184,10 +197,11 @@ class Advance(_message.Message):
         num_speculative_tokens: _builtins.int = ...,
         compute_ns: _builtins.int = ...,
         hidden_states: _builtins.bytes = ...,
+        evidence: _decoding_pb2.DraftEvidence.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "epoch", b"epoch", "hidden_states", b"hidden_states", "keep_length", b"keep_length", "max_tokens_ahead", b"max_tokens_ahead", "num_speculative_tokens", b"num_speculative_tokens", "prefix_hash", b"prefix_hash", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "epoch", b"epoch", "evidence", b"evidence", "hidden_states", b"hidden_states", "keep_length", b"keep_length", "max_tokens_ahead", b"max_tokens_ahead", "num_speculative_tokens", b"num_speculative_tokens", "prefix_hash", b"prefix_hash", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -315,6 +329,9 @@ class DraftBlock(_message.Message):
     PAIRS_FIELD_NUMBER: _builtins.int
     TIERS_FIELD_NUMBER: _builtins.int
     PLAN_VERSION_FIELD_NUMBER: _builtins.int
+    PROBS_FIELD_NUMBER: _builtins.int
+    DISTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    PARENTS_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """The epoch that the run belongs to."""
     start_position: _builtins.int
@@ -341,6 +358,18 @@ class DraftBlock(_message.Message):
     def tiers(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.TierStats]:
         """The same, by tier."""
 
+    @_builtins.property
+    def probs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The probability with which each token was drawn, or proposed, if asked for."""
+
+    @_builtins.property
+    def distributions(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.TokenDistribution]:
+        """The distribution that each token was drawn from, if asked for."""
+
+    @_builtins.property
+    def parents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """For a tree: for each token its parent's index in the block plus one, 0 for a root. Empty: a path."""
+
     def __init__(
         self,
         *,
@@ -353,10 +382,13 @@ class DraftBlock(_message.Message):
         pairs: _abc.Iterable[_decoding_pb2.PairStats] | None = ...,
         tiers: _abc.Iterable[_decoding_pb2.TierStats] | None = ...,
         plan_version: _builtins.int = ...,
+        probs: _abc.Iterable[_builtins.float] | None = ...,
+        distributions: _abc.Iterable[_decoding_pb2.TokenDistribution] | None = ...,
+        parents: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "epoch", b"epoch", "pairs", b"pairs", "plan_version", b"plan_version", "prefix_hash", b"prefix_hash", "spans", b"spans", "start_position", b"start_position", "tiers", b"tiers", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "distributions", b"distributions", "epoch", b"epoch", "pairs", b"pairs", "parents", b"parents", "plan_version", b"plan_version", "prefix_hash", b"prefix_hash", "probs", b"probs", "spans", b"spans", "start_position", b"start_position", "tiers", b"tiers", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

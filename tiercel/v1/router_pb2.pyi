@@ -82,6 +82,7 @@ class Objective(_message.Message):
     PLAN_NAME_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    ACCEPTANCE_FIELD_NUMBER: _builtins.int
     plan_name: _builtins.str
     """A plan by its name in the router's configuration."""
     policy: _builtins.str
@@ -90,16 +91,23 @@ class Objective(_message.Message):
     def plan(self) -> _decoding_pb2.Plan:
         """A plan spelled out; addresses that are left empty are filled in by the router."""
 
+    @_builtins.property
+    def acceptance(self) -> _decoding_pb2.Acceptance:
+        """The rule for the root of whatever plan is chosen, and the least strictness that may be in force.
+        Unset: the plan's own, which for a plan of the configuration the operator has allowed.
+        """
+
     def __init__(
         self,
         *,
         plan_name: _builtins.str = ...,
         plan: _decoding_pb2.Plan | None = ...,
         policy: _builtins.str = ...,
+        acceptance: _decoding_pb2.Acceptance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "choice", b"choice", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "choice", b"choice", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_choice: _TypeAlias = _typing.Literal["plan_name", "plan", "policy"]  # noqa: Y015
     _WhichOneofArgType_choice: _TypeAlias = _typing.Literal["choice", b"choice"]  # noqa: Y015
@@ -121,6 +129,7 @@ class GenerateRequest(_message.Message):
     LOGPROBS_FIELD_NUMBER: _builtins.int
     NUM_TOP_LOGPROBS_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    CONSTRAINT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, or drawn by the router; in every log line and outcome."""
     logprobs: _builtins.bool
@@ -145,6 +154,10 @@ class GenerateRequest(_message.Message):
     def objective(self) -> Global___Objective:
         """What the caller wants of the plan."""
 
+    @_builtins.property
+    def constraint(self) -> _decoding_pb2.Constraint:
+        """What the answer has to match."""
+
     def __init__(
         self,
         *,
@@ -156,10 +169,11 @@ class GenerateRequest(_message.Message):
         logprobs: _builtins.bool = ...,
         num_top_logprobs: _builtins.int = ...,
         kind: _builtins.str = ...,
+        constraint: _decoding_pb2.Constraint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["objective", b"objective", "prompt", b"prompt", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "objective", b"objective", "prompt", b"prompt", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "logprobs", b"logprobs", "num_top_logprobs", b"num_top_logprobs", "objective", b"objective", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "kind", b"kind", "logprobs", b"logprobs", "num_top_logprobs", b"num_top_logprobs", "objective", b"objective", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

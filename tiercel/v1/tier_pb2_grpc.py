@@ -40,6 +40,16 @@ class TierStub(object):
                 request_serializer=tiercel_dot_v1_dot_tier__pb2.DescribeRequest.SerializeToString,
                 response_deserializer=tiercel_dot_v1_dot_tier__pb2.DescribeResponse.FromString,
                 _registered_method=True)
+        self.Score = channel.unary_unary(
+                '/tiercel.v1.Tier/Score',
+                request_serializer=tiercel_dot_v1_dot_tier__pb2.ScoreRequest.SerializeToString,
+                response_deserializer=tiercel_dot_v1_dot_tier__pb2.ScoreResponse.FromString,
+                _registered_method=True)
+        self.GetTokenizer = channel.unary_stream(
+                '/tiercel.v1.Tier/GetTokenizer',
+                request_serializer=tiercel_dot_v1_dot_tier__pb2.GetTokenizerRequest.SerializeToString,
+                response_deserializer=tiercel_dot_v1_dot_tier__pb2.GetTokenizerResponse.FromString,
+                _registered_method=True)
 
 
 class TierServicer(object):
@@ -53,6 +63,21 @@ class TierServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Score(self, request, context):
+        """Score texts that are given, and say what the tier would have chosen in every place, in one
+        pass each.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTokenizer(self, request, context):
+        """Hand out the tokenizer, for a parent or drafter with another one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TierServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +85,16 @@ def add_TierServicer_to_server(servicer, server):
                     servicer.Describe,
                     request_deserializer=tiercel_dot_v1_dot_tier__pb2.DescribeRequest.FromString,
                     response_serializer=tiercel_dot_v1_dot_tier__pb2.DescribeResponse.SerializeToString,
+            ),
+            'Score': grpc.unary_unary_rpc_method_handler(
+                    servicer.Score,
+                    request_deserializer=tiercel_dot_v1_dot_tier__pb2.ScoreRequest.FromString,
+                    response_serializer=tiercel_dot_v1_dot_tier__pb2.ScoreResponse.SerializeToString,
+            ),
+            'GetTokenizer': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetTokenizer,
+                    request_deserializer=tiercel_dot_v1_dot_tier__pb2.GetTokenizerRequest.FromString,
+                    response_serializer=tiercel_dot_v1_dot_tier__pb2.GetTokenizerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +125,60 @@ class Tier(object):
             '/tiercel.v1.Tier/Describe',
             tiercel_dot_v1_dot_tier__pb2.DescribeRequest.SerializeToString,
             tiercel_dot_v1_dot_tier__pb2.DescribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Score(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tiercel.v1.Tier/Score',
+            tiercel_dot_v1_dot_tier__pb2.ScoreRequest.SerializeToString,
+            tiercel_dot_v1_dot_tier__pb2.ScoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTokenizer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tiercel.v1.Tier/GetTokenizer',
+            tiercel_dot_v1_dot_tier__pb2.GetTokenizerRequest.SerializeToString,
+            tiercel_dot_v1_dot_tier__pb2.GetTokenizerResponse.FromString,
             options,
             channel_credentials,
             insecure,

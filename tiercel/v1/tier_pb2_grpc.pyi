@@ -35,6 +35,12 @@ class TierStub:
     def __new__(cls, channel: _aio.Channel) -> TierAsyncStub: ...
     Describe: _grpc.UnaryUnaryMultiCallable[_tier_pb2.DescribeRequest, _tier_pb2.DescribeResponse]
     """Describe this replica and its present load."""
+    Score: _grpc.UnaryUnaryMultiCallable[_tier_pb2.ScoreRequest, _tier_pb2.ScoreResponse]
+    """Score texts that are given, and say what the tier would have chosen in every place, in one
+    pass each.
+    """
+    GetTokenizer: _grpc.UnaryStreamMultiCallable[_tier_pb2.GetTokenizerRequest, _tier_pb2.GetTokenizerResponse]
+    """Hand out the tokenizer, for a parent or drafter with another one."""
 
 @_typing.type_check_only
 class TierAsyncStub(TierStub):
@@ -43,6 +49,12 @@ class TierAsyncStub(TierStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Describe: _aio.UnaryUnaryMultiCallable[_tier_pb2.DescribeRequest, _tier_pb2.DescribeResponse]  # type: ignore[assignment]
     """Describe this replica and its present load."""
+    Score: _aio.UnaryUnaryMultiCallable[_tier_pb2.ScoreRequest, _tier_pb2.ScoreResponse]  # type: ignore[assignment]
+    """Score texts that are given, and say what the tier would have chosen in every place, in one
+    pass each.
+    """
+    GetTokenizer: _aio.UnaryStreamMultiCallable[_tier_pb2.GetTokenizerRequest, _tier_pb2.GetTokenizerResponse]  # type: ignore[assignment]
+    """Hand out the tokenizer, for a parent or drafter with another one."""
 
 class TierServicer(metaclass=_abc_1.ABCMeta):
     """Served by drafters and verifiers alike."""
@@ -54,5 +66,23 @@ class TierServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tier_pb2.DescribeResponse, _abc.Awaitable[_tier_pb2.DescribeResponse]]:
         """Describe this replica and its present load."""
+
+    @_abc_1.abstractmethod
+    def Score(
+        self,
+        request: _tier_pb2.ScoreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tier_pb2.ScoreResponse, _abc.Awaitable[_tier_pb2.ScoreResponse]]:
+        """Score texts that are given, and say what the tier would have chosen in every place, in one
+        pass each.
+        """
+
+    @_abc_1.abstractmethod
+    def GetTokenizer(
+        self,
+        request: _tier_pb2.GetTokenizerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tier_pb2.GetTokenizerResponse], _abc.AsyncIterator[_tier_pb2.GetTokenizerResponse]]:
+        """Hand out the tokenizer, for a parent or drafter with another one."""
 
 def add_TierServicer_to_server(servicer: TierServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

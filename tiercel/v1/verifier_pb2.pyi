@@ -78,6 +78,7 @@ class GenerateOpen(_message.Message):
     STOP_FIELD_NUMBER: _builtins.int
     LOGPROBS_FIELD_NUMBER: _builtins.int
     NUM_TOP_LOGPROBS_FIELD_NUMBER: _builtins.int
+    CONSTRAINT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request that all this is for."""
     logprobs: _builtins.bool
@@ -104,6 +105,10 @@ class GenerateOpen(_message.Message):
     def stop(self) -> _decoding_pb2.StopConditions:
         """When to stop; the limit counts the committed tokens too."""
 
+    @_builtins.property
+    def constraint(self) -> _decoding_pb2.Constraint:
+        """What the answer has to match."""
+
     def __init__(
         self,
         *,
@@ -115,10 +120,11 @@ class GenerateOpen(_message.Message):
         stop: _decoding_pb2.StopConditions | None = ...,
         logprobs: _builtins.bool = ...,
         num_top_logprobs: _builtins.int = ...,
+        constraint: _decoding_pb2.Constraint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "prompt", b"prompt", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "plan", b"plan", "prompt", b"prompt", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_token_ids", b"committed_token_ids", "logprobs", b"logprobs", "num_top_logprobs", b"num_top_logprobs", "plan", b"plan", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_token_ids", b"committed_token_ids", "constraint", b"constraint", "logprobs", b"logprobs", "num_top_logprobs", b"num_top_logprobs", "plan", b"plan", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

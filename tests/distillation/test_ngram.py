@@ -18,9 +18,9 @@ from tiercel.distillation.ngram_calibration import Curve, curve, rising
 from tiercel.distillation.ngram_counts import Texts, count
 from tiercel.distillation.ngram_recording import read_texts
 from tiercel.distillation.ngram_table import Bounds, build
-from tiercel.distillation.shards import MANIFEST_FILE
 from tiercel.engines.ngram import NgramTable
 from tiercel.errors import InvalidRequest
+from tiercel.shard_folder import MANIFEST_FILE
 
 
 def markov(seed: int, num_texts: int, length: int = 80) -> list[list[int]]:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from tiercel.decoding import Vocabulary
-from tiercel.distillation.shards import write_whole
 from tiercel.engines.distilled_file import (
     MANIFEST_FILE,
     VOCABULARY_FILE,
@@ -16,6 +15,7 @@ from tiercel.engines.distilled_file import (
     HeldOut,
 )
 from tiercel.engines.distilled_graph import build_drafter_graph
+from tiercel.shard_folder import write_whole
 from tiercel.tokenizer import Tokenizer
 
 WEIGHTS_FILE = "drafter.safetensors"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
-from tiercel.distillation.shards import write_whole
 from tiercel.engines.language_model import Logits
+from tiercel.shard_folder import write_whole
 
 TOP = 8
 

@@ -4,20 +4,17 @@ A shard holds the ids of answers only. A prompt is named by its data set and row
 recording can be shared without the texts that it was made from.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from pydantic import BaseModel, ConfigDict
 
-from tiercel.errors import InvalidRequest
+from tiercel import shard_folder
+from tiercel.shard_folder import Columns, ShardFolder, read_shard, shard_paths
+from tiercel.shard_folder import write_whole as write_whole
 
-MANIFEST_FILE = "manifest.json"
-_SHARD = "shard-{:05d}.safetensors"
+_WHAT = "recording"
 
 
 class RecordingManifest(BaseModel):
@@ -64,18 +61,13 @@ class Recording:
         kind.
         """
         self.folder, self.manifest = folder, manifest
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / MANIFEST_FILE).exists():
-            _check_same(read_manifest(folder), manifest, folder)
-        else:
-            write_whole(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2).encode() + b"\n")
-        self._num_shards = len(_shards(folder))
+        self._shards = ShardFolder(folder, manifest, _WHAT)
 
     def add(self, answers: list[Answer]) -> str:
         """Write a shard; return its file's name."""
         names = sorted(self.manifest.data)
         narrow = self.manifest.vocab_size <= 1 << 16
-        columns: dict[str, NDArray[np.generic]] = {
+        columns: Columns = {
             "job": np.array([one.job for one in answers], np.uint32),
             "data_set": np.array([names.index(one.data_set) for one in answers], np.uint16),
             "row": np.array([one.row for one in answers], np.uint32),
@@ -88,20 +80,12 @@ class Recording:
                 [id for one in answers for id in one.token_ids], np.uint16 if narrow else np.uint32
             ),
         }
-        name = _SHARD.format(self._num_shards)
-        write_whole(self.folder / name, save(columns))
-        self._num_shards += 1
-        return name
+        return self._shards.add(columns)
 
 
 def read_manifest(folder: Path) -> RecordingManifest:
     """Return the manifest in `folder`; raises InvalidRequest if there is none that fits."""
-    path = folder / MANIFEST_FILE
-    try:
-        return RecordingManifest.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        why = " ".join(str(error).split())
-        raise InvalidRequest("recording", str(folder), f"has no manifest: {why}") from None
+    return shard_folder.read_manifest(folder, RecordingManifest, _WHAT)
 
 
 def read_answers(folder: Path) -> list[Answer]:
@@ -113,14 +97,11 @@ def read_answers(folder: Path) -> list[Answer]:
 def read_shards(folder: Path) -> dict[str, list[Answer]]:
     """Return the answers of each shard by the shard's file name; raises InvalidRequest."""
     names = sorted(read_manifest(folder).data)
-    return {path.name: _read_shard(path, names) for path in _shards(folder)}
+    return {path.name: _read_shard(path, names) for path in shard_paths(folder)}
 
 
 def _read_shard(path: Path, names: list[str]) -> list[Answer]:
-    try:
-        columns = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InvalidRequest("recording", str(path), f"cannot be read: {error}") from None
+    columns = read_shard(path, _WHAT).columns
     ends = np.cumsum(columns["length"], dtype=np.int64)
     return [
         Answer(
@@ -137,23 +118,3 @@ def _read_shard(path: Path, names: list[str]) -> list[Answer]:
         )
         for index, end in enumerate(ends)
     ]
-
-
-def _shards(folder: Path) -> list[Path]:
-    return sorted(folder.glob(_SHARD.replace("{:05d}", "*")))
-
-
-def _check_same(old: RecordingManifest, new: RecordingManifest, folder: Path) -> None:
-    for field in RecordingManifest.model_fields:
-        was, now = getattr(old, field), getattr(new, field)
-        if was != now:
-            raise InvalidRequest(
-                field, now, f"{folder} holds a recording with {was!r}: name another folder"
-            )
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

@@ -15,13 +15,13 @@ from tiercel.distillation.beginning import first_weights, shape_of
 from tiercel.distillation.drafting import measured
 from tiercel.distillation.exporting import describe_drafter, write_drafter
 from tiercel.distillation.lessons import Lesson
-from tiercel.distillation.shards import write_whole
 from tiercel.distillation.torch_batches import Ids, frequent_ids
 from tiercel.distillation.torch_training import Schedule, Training, held_out_acceptance
 from tiercel.engines.distilled import DistilledModel
 from tiercel.engines.distilled_file import DrafterManifest, HeldOut
 from tiercel.errors import InvalidRequest
 from tiercel.models.resolve import Checkpoint
+from tiercel.shard_folder import write_whole
 
 DRAFTER_FOLDER = "drafter"
 _BEGIN_FILE, _BEST_FILE = "begin.safetensors", "best.safetensors"

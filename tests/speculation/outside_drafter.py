@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tests.speculation.answers import Answer
 from tests.speculation.fleet import HEARTBEAT_S, Fleet, Replica
 from tiercel.decoding import prefix_hash
-from tiercel.rpc import Inbox, Outbox, translated
+from tiercel.rpc import Inbox, Outbox, replies, translated
 from tiercel.sessions import Ask, SessionEnd
 from tiercel.types import Plan
 from tiercel.v1 import decoding_pb2, drafter_pb2
@@ -45,7 +45,7 @@ async def stream(fleet: Fleet, root: Replica) -> AsyncIterator[tuple[Inbox, Outb
         interval_s=HEARTBEAT_S,
     )
     call = VerifierStub(fleet.channel(root)).Verify(aiter(outbox), timeout=60.0)
-    with Inbox(aiter(call), interval_s=HEARTBEAT_S) as inbox:
+    with Inbox(replies(call), interval_s=HEARTBEAT_S) as inbox:
         yield inbox, outbox
     outbox.close()
     call.cancel()

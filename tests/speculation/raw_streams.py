@@ -7,7 +7,7 @@ import pytest
 from tests.speculation.answers import ask, eventually, plain
 from tests.speculation.fleet import HEARTBEAT_S, Fleet, Replica
 from tiercel.errors import InvalidRequest, PlanRefused, TiercelError, TokenizerMismatch
-from tiercel.rpc import Inbox, translated
+from tiercel.rpc import Inbox, replies, translated
 from tiercel.v1 import decoding_pb2, drafter_pb2
 from tiercel.v1 import verifier_pb2 as pb
 from tiercel.v1.drafter_pb2_grpc import DrafterStub
@@ -24,7 +24,7 @@ async def told(call) -> TiercelError:
     with (
         pytest.raises(TiercelError) as raised,
         translated(),
-        Inbox(aiter(call), interval_s=HEARTBEAT_S) as inbox,
+        Inbox(replies(call), interval_s=HEARTBEAT_S) as inbox,
     ):
         while await inbox.get() is not None:
             pass

@@ -6,7 +6,7 @@ from tests.speculation.answers import HOT, ask, plain
 from tests.speculation.fleet import HEARTBEAT_S, Fleet, Replica
 from tests.speculation.outside_drafter import hash_of
 from tests.speculation.raw_streams import REFUSALS, draft, draft_open, told, unhurt
-from tiercel.rpc import Inbox
+from tiercel.rpc import Inbox, replies
 from tiercel.types import Plan
 from tiercel.v1 import decoding_pb2, drafter_pb2
 from tiercel.wire.plans import plan_to_pb
@@ -93,7 +93,7 @@ async def test_a_parent_that_lost_the_thread_gets_a_resync_and_goes_on(
     restated.advance.token_ids[:] = truth
     messages = [drafter_pb2.DraftRequest(open=opening), stale, restated]
     resyncs, drafted = 0, []
-    with Inbox(aiter(draft(fleet, root, *messages)), interval_s=HEARTBEAT_S) as inbox:
+    with Inbox(replies(draft(fleet, root, *messages)), interval_s=HEARTBEAT_S) as inbox:
         while not drafted:
             message = await inbox.get()
             resyncs += message.WhichOneof("message") == "resync"

@@ -8,6 +8,7 @@ from services.drafter.servicer import DrafterServicer
 from tests.distillation.conftest import MAX_NEW_TOKENS, prompts_of, record
 from tests.speculation.answers import HOT, answer, ask, plain
 from tests.speculation.fleet import HEARTBEAT_S, Fleet, Models, Replica, Weights
+from tests.speculation.tampering import Gate, tampered
 from tiercel.distillation.drafting import measured
 from tiercel.distillation.lessons import Teacher
 from tiercel.engines.distilled import DistilledModel
@@ -119,12 +120,16 @@ async def test_in_the_middle_of_a_chain_it_gets_the_states_of_the_tier_above_it(
 
 
 async def test_a_target_of_other_weights_gives_no_states_and_is_told_so(fleet: Fleet, taught):
-    root, drafter = (
-        await fleet.model("root", Weights(seed=1)),
-        await served(fleet, taught[0]["hidden"]),
-    )
+    gate = Gate(12)  # the answer stands there until the drafter has seen enough of none
+
+    def watch(session, got) -> None:
+        if got.lost:
+            gate.opened.set()
+
+    root = await fleet.model("root", Weights(seed=1), tier_class=tampered(gate.hold))
+    drafter = await served(fleet, taught[0]["hidden"])
     plan = root.plan(drafter.plan(num_speculative_tokens=4))
-    got = await answer(fleet, root, plan, asked_of(0))
+    got = await answer(fleet, root, plan, asked_of(0), watch=watch)
     assert got.same == (await plain(fleet, root, asked_of(0))).same
     assert any("hidden states of tiny: none came" in lost.reason for lost in got.lost)
 

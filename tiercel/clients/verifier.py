@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import grpc
 
 from tiercel.errors import Unavailable
-from tiercel.rpc import Inbox, Outbox, error_from_rpc
+from tiercel.rpc import Inbox, Outbox, error_from_rpc, replies
 from tiercel.sessions import Ask, SessionEnd, SessionEvent
 from tiercel.types import Plan
 from tiercel.v1 import decoding_pb2
@@ -75,7 +75,7 @@ async def open_session(
     outbox.put(pb.VerifierGenerateRequest(open=open_to_pb(ask, plan, committed)))
     call = VerifierStub(channel).Generate(outbox.__aiter__(), timeout=timeout_s)
     inbox: Inbox[pb.VerifierGenerateResponse] = Inbox(
-        call.__aiter__(), interval_s=heartbeat_s, join=join_committed
+        replies(call), interval_s=heartbeat_s, join=join_committed
     )
     session = GenerateSession(inbox, outbox)
     try:

@@ -2,6 +2,7 @@
 
 from tiercel.rpc.channels import Channels, channel
 from tiercel.rpc.loop import run
+from tiercel.rpc.replies import replies
 from tiercel.rpc.server import Service, serve, server
 from tiercel.rpc.status import error_from_rpc, translated
 from tiercel.rpc.streams import Inbox, Outbox, PeerSilent, exchange
@@ -15,6 +16,7 @@ __all__ = [
     "channel",
     "error_from_rpc",
     "exchange",
+    "replies",
     "run",
     "serve",
     "server",

@@ -109,7 +109,7 @@ class DrafterConnection:
         outbox.put(pb.DraftRequest(open=opening_to_pb(self._listener.opening())))
         remaining_s = self._deadline - asyncio.get_running_loop().time()
         call = self._stub.Draft(aiter(outbox), timeout=max(0.0, remaining_s))
-        inbox = rpc.Inbox(aiter(call), interval_s=self._heartbeat_s)
+        inbox = rpc.Inbox(rpc.replies(call), interval_s=self._heartbeat_s)
         self._outbox = outbox
         try:
             while (message := await inbox.get()) is not None:

@@ -82,7 +82,8 @@ def the_maths_the_text_and_the_protocol_know_no_transport(module: Module) -> lis
 
 # Both ends of the long streams move messages themselves; what is in them is domain types.
 STREAM_ENDS = [
-    f"tiercel.speculation.{n}" for n in ("connection", "link", "draft_session", "draft_server")
+    f"tiercel.speculation.{n}"
+    for n in ("connection", "draft_stream_client", "draft_session", "draft_server")
 ]
 STREAM_ENDS += [f"services.verifier.{n}" for n in ("sessions", "generation", "verification")]
 

@@ -28,6 +28,7 @@ class Costs:
     left_s: float  # may be lost, if a block proves useless
     sharing: int = 1  # sessions with tokens in a pass: a further token of one delays them all
     last_s: float = 0.0  # that the last pass took
+    prefill_s: float = 0.0  # that the first one took
 
 
 class Length:

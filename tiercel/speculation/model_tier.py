@@ -16,7 +16,9 @@ from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.draft_ahead import DraftAhead
 from tiercel.speculation.draft_server import Drafts, DraftServer
 from tiercel.speculation.proposer import ModelProposer, Proposer
-from tiercel.speculation.request import Lost, Request
+from tiercel.speculation.link import Link
+from tiercel.speculation.remote_link import RemoteLink
+from tiercel.speculation.request import Lost, Observer, Request
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.session import Session, Terms
 from tiercel.speculation.slots import Slots
@@ -107,7 +109,7 @@ class ModelTier:
         """Open a session on `prefix` with the plan's drafters; everything ends with the body."""
         terms = Terms(request.num_prompt_tokens, request.params, plan.acceptance.rule)
         session = Session(self.runner, self._vocabulary, TokenSequence(prefix), terms)
-        decoder = Decoder(session, plan, request, self._channels, on_lost)
+        decoder = Decoder(session, plan, request, self._open_link, on_lost)
         try:
             yield decoder
         finally:
@@ -147,6 +149,12 @@ class ModelTier:
         self.check_length("open.prefix.token_ids", opening.prefix.token_ids)
         request = self.request(
             request_id=opening.request_id,
+    def _open_link(
+        self, plan: Plan, request: Request, session: Session, observer: Observer
+    ) -> Link:
+        channel, hidden = self._channels.to(plan.address), session.hidden.feed()
+        return RemoteLink(plan, request, session.sequence, channel, observer, hidden)
+
             deadline=deadline,
             num_prompt_tokens=opening.num_prompt_tokens,
             params=opening.params,

@@ -1,0 +1,134 @@
+"""The drafters of one session: all are asked, the longest draft that is there is taken."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from tiercel.speculation.budget import LossBudget
+from tiercel.speculation.length import Costs
+from tiercel.speculation.link import Draft, Link
+from tiercel.speculation.statistics import merged_pairs, merged_tiers
+from tiercel.types import PairStats, Plan, TierStats
+
+_NO_DRAFT = Draft()
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What a step verifies, and where it comes from."""
+
+    draft: Draft = _NO_DRAFT
+    links: tuple[Link, ...] = ()  # that were asked for it: one brought it, or all were late
+
+
+class Links:
+    """One link for each drafter that the plan names below a session."""
+
+    def __init__(self, open_link: Callable[[Plan], Link], plan: Plan) -> None:
+        """Open a link for each of the plan's drafters that is to draft."""
+        self._open = open_link
+        self._links = [open_link(drafter) for drafter in _active(plan)]
+        self._changed = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._past: tuple[list[PairStats], list[TierStats]] = ([], [])  # of links closed before
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(self._links)
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    async def propose(
+        self, most: int, costs: Costs, budget: LossBudget, is_current: Callable[[], bool]
+    ) -> Proposed:
+        """Wait for a draft of at most `most` tokens as long as that pays, and `is_current`."""
+        for link in self._links:
+            link.ask(costs, most)
+        began = time.monotonic()
+        while is_current():
+            drafts = ((link, link.draft()) for link in self._links)
+            ready = [(link, draft) for link, draft in drafts if draft.token_ids]
+            if ready:
+                link, draft = max(ready, key=lambda each: len(each[1].token_ids))
+                most = budget.affordable(costs.steps, most, time.monotonic() - began)
+                return Proposed(Draft(draft.token_ids[:most], draft.sources[:most]), (link,))
+            due = self._due(costs)
+            if not due or not await self._wait(due, budget.left_s(costs.steps.plain_s)):
+                return Proposed(links=tuple(due))
+        return Proposed()
+
+    def changed(self) -> None:
+        """Let who waits see what the drafters have."""
+        self._changed.set()
+
+    def cut(self, length: int) -> None:
+        """Note that of the session's sequence only the first `length` tokens still stand."""
+        for link in self._links:
+            link.cut(length)
+
+    def replan(self, plan: Plan) -> None:
+        """Follow another plan: equal drafters keep their links, unless those have given up."""
+        old = {(link.plan.tier, link.plan.address): link for link in self._links}
+        self._links = []
+        for drafter in _active(plan):
+            link = old.get((drafter.tier, drafter.address))
+            if link is None or link.is_over:
+                link = self._open(drafter)
+            else:
+                del old[drafter.tier, drafter.address]
+                link.replan(drafter)
+            self._links.append(link)
+        for link in old.values():
+            self._retire(link)
+
+    def stats(self) -> tuple[list[PairStats], list[TierStats]]:
+        """Return what the drafters and all below them did so far, by pair and by tier."""
+        parts = [self._past, *(link.stats() for link in self._links)]
+        pairs = merged_pairs(pair for part, _ in parts for pair in part)
+        return pairs, merged_tiers(tier for _, part in parts for tier in part)
+
+    async def close(self) -> None:
+        """End every link."""
+        for link in self._links:
+            self._retire(link)
+        self._links = []
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _due(self, costs: Costs) -> dict[Link, float]:
+        """Return the drafters that are worth waiting for, and until when."""
+        ends = {link: link.wait_until(costs) for link in self._links}
+        return {link: end for link, end in ends.items() if end is not None}
+
+    async def _wait(self, due: dict[Link, float], most_s: float) -> bool:
+        """Wait until something changed; False if the drafters that are due kept it waiting."""
+        now = time.monotonic()
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(min(max(due.values()) - now, most_s)):
+                await self._changed.wait()
+        except TimeoutError:
+            for link in due:
+                link.late()
+            return False
+        return True
+
+    def _retire(self, link: Link) -> None:
+        pairs, tiers = link.stats()
+        self._past = (
+            merged_pairs([*self._past[0], *pairs]),
+            merged_tiers([*self._past[1], *tiers]),
+        )
+        task = asyncio.create_task(link.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _active(plan: Plan) -> list[Plan]:
+    """Return the drafters that are to draft; the version is the root's at every level."""
+    return [
+        replace(drafter, version=plan.version)
+        for drafter in plan.drafters
+        if drafter.num_speculative_tokens > 0
+    ]

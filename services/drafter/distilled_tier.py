@@ -7,11 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from services.drafter.distilled_proposer import StatesProposer, TokensProposer
+from services.drafter.distilled_scores import DistilledScorer
 from tiercel.engines.distilled import DistilledModel
 from tiercel.replies import TierDescription
+from tiercel.scores import ScoreAsk, Scores
 from tiercel.speculation.draft_server import Drafts, DraftServer
 from tiercel.speculation.proposer import Proposer
 from tiercel.speculation.request import Lost
+from tiercel.speculation.scoring import scoring
 from tiercel.speculation.slots import Slots
 from tiercel.wire.draft import DraftOpening
 
@@ -57,6 +60,12 @@ class DistilledTier:
             num_waiting_passes=0,
             uptime_s=time.monotonic() - self._born,
         )
+
+    async def score(self, ask: ScoreAsk, deadline: float) -> Scores:
+        """Say what would have been drafted; raises as `scoring` and `DistilledScorer` do."""
+        async with scoring(self._slots, deadline):
+            scored = await DistilledScorer(self.name, self._model, self._executor).scored(ask)
+        return Scores(tuple(scored), self.name)
 
     async def close(self) -> None:
         """End the thread that computes."""

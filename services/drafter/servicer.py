@@ -8,11 +8,13 @@ import grpc
 
 from tiercel.replies import TierDescription
 from tiercel.rpc.deadlines import deadline_of
+from tiercel.scores import ScoreAsk, Scores
 from tiercel.speculation.draft_server import DraftServer
 from tiercel.v1 import drafter_pb2 as pb
 from tiercel.v1 import drafter_pb2_grpc as pb_grpc
 from tiercel.v1 import tier_pb2, tier_pb2_grpc
 from tiercel.wire.answers import description_to_pb
+from tiercel.wire.scores import score_ask_from_pb, scores_to_pb
 
 
 class DraftTier(Protocol):
@@ -22,6 +24,10 @@ class DraftTier(Protocol):
 
     def describe(self) -> TierDescription:
         """Return what this replica is, and its load."""
+        ...
+
+    async def score(self, ask: ScoreAsk, deadline: float) -> Scores:
+        """Score continuations until `deadline` (loop time)."""
         ...
 
     async def close(self) -> None:
@@ -61,3 +67,8 @@ class DrafterServicer(pb_grpc.DrafterServicer, tier_pb2_grpc.TierServicer):
     ) -> tier_pb2.DescribeResponse:
         """Describe this replica."""
         return description_to_pb(self._tier.describe())
+
+    async def Score(self, request: tier_pb2.ScoreRequest, context: Any) -> tier_pb2.ScoreResponse:
+        """Say what the tier would have drafted in texts that are given."""
+        deadline = deadline_of(context, self._max_request_s)
+        return scores_to_pb(await self._tier.score(score_ask_from_pb(request), deadline))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from services.drafter.given_texts import given_texts
+from services.drafter.suffix_scores import scored_texts
 from tiercel import telemetry
 from tiercel.engines.combined import CombinedDrafter
 from tiercel.engines.guesses import Source
@@ -15,9 +17,11 @@ from tiercel.engines.ngram import NgramSource, NgramTable
 from tiercel.engines.suffix import SuffixIndex, SuffixPool
 from tiercel.errors import InvalidRequest, PlanRefused
 from tiercel.replies import TierDescription
+from tiercel.scores import ScoreAsk, Scores
 from tiercel.speculation.draft_server import Drafts, DraftServer
 from tiercel.speculation.proposer import Proposal, Proposer
 from tiercel.speculation.request import Lost
+from tiercel.speculation.scoring import check_scored, scoring
 from tiercel.speculation.slots import Slots
 from tiercel.types import PairStats, Plan, TierStats
 from tiercel.wire.draft import DraftOpening
@@ -73,6 +77,15 @@ class SuffixTier:
             uptime_s=time.monotonic() - self._born,
         )
 
+    async def score(self, ask: ScoreAsk, deadline: float) -> Scores:
+        """Say what would have been drafted; raises as `scoring` and `given_texts` do."""
+        async with scoring(self._slots, deadline):
+            texts = given_texts(ask, self.name)
+            check_scored(texts.continuations, len(texts.prompt), self._evidence.max_length)
+            drafter = CombinedDrafter(*self._sources(texts.fingerprint))
+            scored = await scored_texts(drafter, texts, self._evidence.min_confidence)
+        return Scores(tuple(scored), self.name)
+
     async def close(self) -> None:
         """Forget the pooled outputs."""
         self._pools.clear()
@@ -87,17 +100,21 @@ class SuffixTier:
                 "open.prefix.token_ids", length, f"{self.name} holds {most} tokens"
             )
         fingerprint = opening.prefix.tokenizer_fingerprint
-        pool = self._pool(fingerprint)
-        sources: list[Source] = [SuffixIndex(*([pool] if pool is not None else []))]
-        if (table := self._table(fingerprint)) is not None:
-            sources.append(NgramSource(table))
-        proposer = SuffixProposer(opening.plan, sources, self._evidence.min_confidence)
+        sources, confidence = self._sources(fingerprint), self._evidence.min_confidence
+        proposer = SuffixProposer(opening.plan, sources, confidence)
         proposer.append(opening.prefix.token_ids)
         try:
             yield proposer
         finally:
-            if pool is not None:
+            if (pool := self._pool(fingerprint)) is not None:
                 pool.add(proposer.committed(opening.num_prompt_tokens))
+
+    def _sources(self, fingerprint: str) -> list[Source]:
+        pool = self._pool(fingerprint)
+        sources: list[Source] = [SuffixIndex(*([pool] if pool is not None else []))]
+        if (table := self._table(fingerprint)) is not None:
+            sources.append(NgramSource(table))
+        return sources
 
     def _table(self, fingerprint: str) -> NgramTable | None:
         """Return the table if its ids mean in this vocabulary what they mean in its own."""

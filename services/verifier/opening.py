@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import dataclass
 
-from tiercel.errors import InvalidRequest, TokenizerMismatch
 from tiercel.sessions import Ask
 from tiercel.speculation.model_tier import ModelTier
+from tiercel.speculation.prompt_ids import ids_of_prompt
 from tiercel.speculation.request import Request
 from tiercel.types import Message, Plan, StopConditions
 from tiercel.wire.draft import check_ids
@@ -34,7 +34,9 @@ async def admitted(
 ) -> Opening:
     """Return the session; raises InvalidRequest, PlanRefused or TokenizerMismatch."""
     tier.check_plan(plan)
-    prompt_ids = tuple(await asyncio.to_thread(_ids, tier, ask.prompt))
+    prompt_ids = tuple(
+        await asyncio.to_thread(ids_of_prompt, tier.name, tier.tokenizer, ask.prompt)
+    )
     vocab_size = tier.runner.description.vocab_size
     check_ids("prompt.ids", prompt_ids, vocab_size)
     check_ids("committed_token_ids", committed_ids, vocab_size)
@@ -58,22 +60,6 @@ async def admitted(
         ),
         num_top_logprobs=ask.num_top_logprobs if ask.logprobs else None,
     )
-
-
-def _ids(tier: ModelTier, prompt: Prompt) -> list[int]:
-    if isinstance(prompt, TokenIds):
-        if prompt.tokenizer_fingerprint != tier.tokenizer.fingerprint:
-            theirs = prompt.tokenizer_fingerprint
-            own = tier.tokenizer.fingerprint
-            raise TokenizerMismatch(f"{tier.name} has tokenizer {own}, the prompt {theirs!r}")
-        return list(prompt.token_ids)
-    if isinstance(prompt, str):
-        ids = tier.tokenizer.encode(prompt, add_special=True)
-    else:
-        ids = tier.tokenizer.render(prompt)
-    if not ids:
-        raise InvalidRequest("prompt", prompt, "has no tokens")
-    return ids
 
 
 def _messages(prompt: Prompt) -> tuple[Message, ...]:

@@ -13,6 +13,7 @@ from tiercel.v1 import drafter_pb2, drafter_pb2_grpc, tier_pb2, tier_pb2_grpc
 from tiercel.v1 import verifier_pb2 as pb
 from tiercel.v1 import verifier_pb2_grpc as pb_grpc
 from tiercel.wire.answers import description_to_pb
+from tiercel.wire.scores import score_ask_from_pb, scores_to_pb
 
 
 class VerifierServicer(
@@ -69,3 +70,8 @@ class VerifierServicer(
     ) -> tier_pb2.DescribeResponse:
         """Describe this replica."""
         return description_to_pb(self._tier.describe())
+
+    async def Score(self, request: tier_pb2.ScoreRequest, context: Any) -> tier_pb2.ScoreResponse:
+        """Score texts that are given."""
+        deadline = deadline_of(context, self._max_request_s)
+        return scores_to_pb(await self._tier.score(score_ask_from_pb(request), deadline))

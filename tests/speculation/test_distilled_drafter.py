@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.drafter.distilled_cache import DistilledCache, Manner, Work
 from services.drafter.distilled_proposer import StatesProposer
 from services.drafter.distilled_tier import DistilledTier
 from services.drafter.servicer import DrafterServicer
@@ -9,10 +10,14 @@ from tests.distillation.conftest import MAX_NEW_TOKENS, prompts_of, record
 from tests.speculation.answers import HOT, answer, ask, plain
 from tests.speculation.fleet import HEARTBEAT_S, Fleet, Models, Replica, Weights
 from tests.speculation.tampering import Gate, tampered
+from tiercel.clients.tier import score
 from tiercel.distillation.drafting import measured
 from tiercel.distillation.lessons import Teacher
 from tiercel.engines.distilled import DistilledModel
-from tiercel.types import Message
+from tiercel.errors import Unsupported
+from tiercel.scores import ScoreAsk
+from tiercel.types import Message, SamplingParams
+from tiercel.wire.requests import TokenIds
 
 pytest.importorskip("torch", reason="needs the extra `torch`")
 
@@ -157,3 +162,32 @@ async def test_without_a_drafter_that_asks_the_model_gives_none(fleet: Fleet, ta
     suffix = await fleet.suffix()
     await answer(fleet, root, root.plan(suffix.plan(num_speculative_tokens=2)), asked_of(0))
     assert not asked[-1]  # the first passes may begin before the drafter has answered
+
+
+@pytest.mark.parametrize("sampling", [{}, HOT], ids=["greedy", "sampled"])
+async def test_its_scores_are_what_it_drafts_in_each_place(fleet: Fleet, taught, sampling):
+    root, model = await fleet.model("root"), taught[0]["tokens-only"]
+    drafter = await served(fleet, model)
+    told = (await plain(fleet, root, asked_of(3, **sampling))).token_ids
+    fingerprint, params = root.tier.tokenizer.fingerprint, SamplingParams(**sampling)
+    texts = (TokenIds(tuple(told), fingerprint),)
+    asked = ScoreAsk(TokenIds((40, 41), fingerprint), texts, params)
+    [scored] = (await score(fleet.channel(drafter), asked, timeout_s=60.0)).continuations
+    assert scored.token_ids == tuple(told) and not scored.logprobs
+    first, *choices = [choice.token_id for choice in scored.choices]
+    assert first is None
+    cache = DistilledCache(model, Manner(params, frozenset()))
+    for known, choice in enumerate(choices, start=1):
+        offset = int(model.widths[told[:known]].sum())
+        work = Work(told[:known], None, known, known - 1, 1, offset)
+        assert cache.draft(work, 0.0).token_ids == (choice,)
+    agreeing = sum(choice == token for choice, token in zip(choices, told[1:], strict=True))
+    assert 0 < agreeing < len(choices)
+
+
+async def test_without_its_targets_states_it_cannot_score(fleet: Fleet, taught):
+    drafter = await served(fleet, taught[0]["hidden"])
+    fingerprint = taught[0]["hidden"].manifest.tokenizer_fingerprint
+    asked = ScoreAsk(TokenIds((40,), fingerprint), (TokenIds((41,), fingerprint),))
+    with pytest.raises(Unsupported, match="drafts from hidden states of tiny"):
+        await score(fleet.channel(drafter), asked, timeout_s=60.0)

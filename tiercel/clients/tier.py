@@ -1,4 +1,4 @@
-"""What a replica of a tier says: whether it is ready, and what it is."""
+"""What a replica of a tier says: whether it is ready, what it is, what it makes of texts."""
 
 from typing import Any
 
@@ -8,9 +8,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tiercel.replies import TierDescription
 from tiercel.rpc import translated
 from tiercel.rpc.server import READINESS
+from tiercel.scores import ScoreAsk, Scores
 from tiercel.v1 import tier_pb2
 from tiercel.v1.tier_pb2_grpc import TierStub
 from tiercel.wire.replies import description_from_pb
+from tiercel.wire.scores import score_ask_to_pb, scores_from_pb
 
 
 async def is_ready(channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
@@ -28,3 +30,10 @@ async def describe(channel: grpc.aio.Channel, *, timeout_s: float) -> TierDescri
     with translated():
         answer = await TierStub(channel).Describe(tier_pb2.DescribeRequest(), timeout=timeout_s)
     return description_from_pb(answer)
+
+
+async def score(channel: grpc.aio.Channel, ask: ScoreAsk, *, timeout_s: float) -> Scores:
+    """Return what the replica makes of given texts; raises the domain error if it refuses."""
+    with translated():
+        answer = await TierStub(channel).Score(score_ask_to_pb(ask), timeout=timeout_s)
+    return scores_from_pb(answer)

@@ -43,7 +43,7 @@ class CombinedDrafter:
         """
         draft, confidence = Draft([], []), 1.0
         while len(draft.tokens) < max_tokens:
-            name, guess = self._guess()
+            name, guess = self.guess()
             if guess is None or (confidence := confidence * guess.confidence) < min_confidence:
                 break
             self.append([guess.token])
@@ -51,7 +51,7 @@ class CombinedDrafter:
             draft.sources.append(name)
         return draft
 
-    def _guess(self) -> tuple[str, Guess | None]:
+    def guess(self) -> tuple[str, Guess | None]:
         """Return what is likeliest to follow, and the source that is surest of it."""
         guesses: list[tuple[str, Guess]] = []
         for source in self._sources:

@@ -12,6 +12,7 @@ from tiercel.draft_stream import TokenSequence
 from tiercel.errors import InvalidRequest
 from tiercel.plan_rules import check_plan
 from tiercel.replies import TierDescription
+from tiercel.scores import ScoreAsk, Scores
 from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.draft_ahead import DraftAhead
 from tiercel.speculation.draft_server import Drafts, DraftServer
@@ -20,6 +21,7 @@ from tiercel.speculation.link import Link
 from tiercel.speculation.remote_link import RemoteLink
 from tiercel.speculation.request import Lost, Observer, Request
 from tiercel.speculation.runner import ModelRunner
+from tiercel.speculation.scoring import Scorer, scoring
 from tiercel.speculation.session import Session, Terms
 from tiercel.speculation.slots import Slots
 from tiercel.tokenizer import Tokenizer
@@ -49,6 +51,7 @@ class ModelTier:
         self.slots = Slots(name, habits.max_sessions)
         vocab_size = runner.description.vocab_size
         self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in range(vocab_size)])
+        self._scorer = Scorer(name, runner, tokenizer, self._vocabulary)
         self._channels = rpc.Channels()
         self._aheads: dict[str, DraftAhead] = {}
         self._born = time.monotonic()
@@ -135,6 +138,11 @@ class ModelTier:
             num_waiting_passes=self.runner.num_waiting,
             uptime_s=time.monotonic() - self._born,
         )
+
+    async def score(self, ask: ScoreAsk, deadline: float) -> Scores:
+        """Score continuations until `deadline` (loop time); raises as `scoring` and `Scorer` do."""
+        async with scoring(self.slots, deadline):
+            return await self._scorer.scores(ask)
 
     async def close(self) -> None:
         """Close the channels and the model."""

@@ -3,19 +3,33 @@
 
 #define CHUNK 2 /* vectors of a head whose sums fit in the registers for a whole group */
 
-void remember(half *keys, half *values, int position, int head_dim, const float *key,
+/* One head's part of some entries. */
+typedef struct {
+    half *keys, *values;
+} head_entries;
+
+static head_entries head_of(const entries *from, size_t head, int head_dim) {
+    const size_t offset = head * (size_t)from->capacity * (size_t)head_dim;
+    return (head_entries){from->keys + offset, from->values + offset};
+}
+
+void remember(const cache *memory, size_t head, int position, int head_dim, const float *key,
               const float *value) {
-    half *column = keys + (size_t)(position / LANES) * (size_t)head_dim * LANES + position % LANES;
-    half *row = values + (size_t)position * (size_t)head_dim;
+    const int is_own = position >= memory->split;
+    const head_entries to = head_of(is_own ? &memory->branch : &memory->trunk, head, head_dim);
+    const int place = is_own ? position - (int)memory->split : position;
+    half *column = to.keys + (size_t)(place / LANES) * (size_t)head_dim * LANES + place % LANES;
+    half *row = to.values + (size_t)place * (size_t)head_dim;
     for (int d = 0; d < head_dim; d++) {
         column[d * LANES] = (half)key[d];
         row[d] = (half)value[d];
     }
 }
 
-INLINE void score(const half *keys, int num_blocks, int head_dim, int group, const float *queries,
-                  float *scores) {
-    for (int b = 0; b < num_blocks; b++) {
+/* Scores of blocks `first` to `end`, whose keys begin at `keys`, out of num_blocks. */
+INLINE void score(const half *keys, int first, int end, int num_blocks, int head_dim, int group,
+                  const float *queries, float *scores) {
+    for (int b = first; b < end; b++) {
         floats sums[MAX_GROUP] = {{0}};
         for (int d = 0; d < head_dim; d++, keys += LANES) {
             const floats column = load_halves(keys);
@@ -42,38 +56,47 @@ static void softmax(float *scores, int num_blocks, int length) {
         store(scores + b * LANES, load(scores + b * LANES) * share);
 }
 
-INLINE void mix(const half *values, int num_blocks, int length, int head_dim, int group,
-                const float *weights, float *results) {
+INLINE void mix_entries(const half *values, int first, int end, int num_blocks, int head_dim,
+                        int group, const float *weights, floats sums[MAX_GROUP][CHUNK]) {
+    for (int i = first; i < end; i++, values += head_dim)
+        for (int c = 0; c < CHUNK; c++) {
+            const floats value = load_halves(values + c * LANES);
+            for (int g = 0; g < group; g++)
+                sums[g][c] += value * weights[g * num_blocks * LANES + i];
+        }
+}
+
+INLINE void mix(head_entries trunk, head_entries branch, int split, int length, int num_blocks,
+                int head_dim, int group, const float *weights, float *results) {
     for (int d = 0; d < head_dim; d += CHUNK * LANES) {
         floats sums[MAX_GROUP][CHUNK] = {{{0}}};
-        for (int i = 0; i < length; i++) {
-            const half *entry = values + (size_t)i * (size_t)head_dim + d;
-            for (int c = 0; c < CHUNK; c++) {
-                const floats value = load_halves(entry + c * LANES);
-                for (int g = 0; g < group; g++)
-                    sums[g][c] += value * weights[g * num_blocks * LANES + i];
-            }
-        }
+        mix_entries(trunk.values + d, 0, split, num_blocks, head_dim, group, weights, sums);
+        mix_entries(branch.values + d, split, length, num_blocks, head_dim, group, weights, sums);
         for (int g = 0; g < group; g++)
             for (int c = 0; c < CHUNK; c++)
                 store(results + g * head_dim + d + c * LANES, sums[g][c]);
     }
 }
 
-INLINE void attend_group(const half *keys, const half *values, int length, int head_dim, int group,
+INLINE void attend_group(const cache *memory, size_t head, int length, int head_dim, int group,
                          const float *queries, float *scores, float *results) {
     const int num_blocks = (length + LANES - 1) / LANES;
-    score(keys, num_blocks, head_dim, group, queries, scores);
+    const int split = length < memory->split ? length : (int)memory->split;
+    const int middle = length < memory->split ? num_blocks : split / LANES;
+    const head_entries trunk = head_of(&memory->trunk, head, head_dim);
+    const head_entries branch = head_of(&memory->branch, head, head_dim);
+    score(trunk.keys, 0, middle, num_blocks, head_dim, group, queries, scores);
+    score(branch.keys, middle, num_blocks, num_blocks, head_dim, group, queries, scores);
     for (int g = 0; g < group; g++) softmax(scores + g * num_blocks * LANES, num_blocks, length);
-    mix(values, num_blocks, length, head_dim, group, scores, results);
+    mix(trunk, branch, split, length, num_blocks, head_dim, group, scores, results);
 }
 
-#define GROUP(count)                                                                            \
-    case count:                                                                                 \
-        attend_group(keys, values, length, head_dim, count, queries, scores, results);          \
+#define GROUP(count)                                                                      \
+    case count:                                                                           \
+        attend_group(memory, head, length, head_dim, count, queries, scores, results);    \
         break;
 
-void attend(const half *keys, const half *values, int length, int head_dim, int group,
+void attend(const cache *memory, size_t head, int length, int head_dim, int group,
             const float *queries, float *scores, float *results) {
     switch (group) { GROUP(1) GROUP(2) GROUP(3) GROUP(4) GROUP(5) GROUP(6) GROUP(7) GROUP(8) }
 }

@@ -56,7 +56,10 @@ def compile_all(root: Path) -> list[Path]:
 def _compile(sources: Path, system: str, features: str, target: Path) -> None:
     files = [str(path) for path in sorted(sources.glob("*.c"))]
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", system, f"-mcpu={features}"]
-    subprocess.run([*compiler, *_FLAGS, "-o", str(target), *files, "-lm", "-lpthread"], check=True)
+    # Put in place as a whole: a service that runs on the old library keeps it.
+    partial = target.with_suffix(".partial")
+    subprocess.run([*compiler, *_FLAGS, "-o", str(partial), *files, "-lm", "-lpthread"], check=True)
+    partial.replace(target)
 
 
 if __name__ == "__main__":

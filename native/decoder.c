@@ -63,6 +63,20 @@ static void rotate(float *head, int head_dim, const float *cosines, const float 
     }
 }
 
+static size_t head_index(const step *s, int head) {
+    return (size_t)(s->layer_index * s->self->shape.num_kv_heads + head);
+}
+
+static void remember_row(const step *s, int row, int sequence) {
+    const model *shape = &s->self->shape;
+    const int dim = shape->head_dim;
+    const float *keys = s->self->qkv + row * s->self->qkv_width + shape->num_heads * dim;
+    const float *values = keys + shape->num_kv_heads * dim;
+    for (int h = 0; h < shape->num_kv_heads; h++)
+        remember(&s->rows->caches[sequence], head_index(s, h), s->rows->positions[row], dim,
+                 keys + h * dim, values + h * dim);
+}
+
 static void place_keys(void *context, int row, int worker) {
     const step *s = context;
     const model *shape = &s->self->shape;
@@ -75,14 +89,9 @@ static void place_keys(void *context, int row, int worker) {
         for (int i = 0; i < s->self->qkv_width; i++) qkv[i] += s->weights->qkv_bias[i];
     for (int h = 0; h < shape->num_heads + shape->num_kv_heads; h++)
         rotate(qkv + h * dim, dim, cosines, sines);
-    const float *keys = qkv + shape->num_heads * dim;
-    const cache *memory = &s->rows->caches[s->rows->sequences[row]];
-    for (int h = 0; h < shape->num_kv_heads; h++) {
-        const size_t head = (size_t)(s->layer_index * shape->num_kv_heads + h);
-        const size_t offset = head * (size_t)memory->capacity * (size_t)dim;
-        remember(memory->keys + offset, memory->values + offset, position, dim, keys + h * dim,
-                 keys + (shape->num_kv_heads + h) * dim);
-    }
+    remember_row(s, row, s->rows->sequences[row]);
+    for (int i = 0; i < s->rows->num_shared; i++)
+        if (s->rows->shared_rows[i] == row) remember_row(s, row, s->rows->shared_sequences[i]);
 }
 
 static void attend_one(void *context, int item, int worker) {
@@ -91,14 +100,12 @@ static void attend_one(void *context, int item, int worker) {
     const model *shape = &self->shape;
     const int row = item % s->rows->num_rows, h = item / s->rows->num_rows;
     const int dim = shape->head_dim, group = shape->num_heads / shape->num_kv_heads;
-    const cache *memory = &s->rows->caches[s->rows->sequences[row]];
-    const size_t head = (size_t)(s->layer_index * shape->num_kv_heads + h);
-    const size_t offset = head * (size_t)memory->capacity * (size_t)dim;
     float *queries = self->qkv + row * self->qkv_width + h * group * dim;
     const float scale = 1.0f / sqrtf((float)dim);
     for (int i = 0; i < group * dim; i++) queries[i] *= scale;
-    attend(memory->keys + offset, memory->values + offset, s->rows->positions[row] + 1, dim, group,
-           queries, self->scores + (size_t)worker * self->score_size,
+    const cache *memory = &s->rows->caches[s->rows->sequences[row]];
+    attend(memory, head_index(s, h), s->rows->positions[row] + 1, dim, group, queries,
+           self->scores + (size_t)worker * self->score_size,
            self->attended + (row * shape->num_heads + h * group) * dim);
 }
 

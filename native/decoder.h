@@ -35,12 +35,13 @@ EXPORT decoder *decoder_open(const model *shape, int num_threads);
 EXPORT void decoder_close(decoder *self);
 
 /* Row r feeds tokens[r] at positions[r] of caches[sequences[r]]; rows of one sequence come in
- * order. logits [num_wanted, head.outputs] and, if not NULL, hidden [num_wanted, hidden_size]
+ * order. Sequence shared_sequences[i] has row shared_rows[i] too: so the branches of a tree have
+ * the rows before they part. logits [num_wanted, head.outputs] and, if not NULL, hidden [num_wanted, hidden_size]
  * are those of the rows `wanted`. At most MAX_ROWS rows. */
 typedef struct {
-    int32_t num_rows, num_wanted;
+    int32_t num_rows, num_wanted, num_shared;
     const cache *caches;
-    const int32_t *sequences, *tokens, *positions, *wanted;
+    const int32_t *sequences, *tokens, *positions, *wanted, *shared_rows, *shared_sequences;
     float *logits, *hidden;
 } pass;
 

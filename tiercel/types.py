@@ -7,9 +7,30 @@ from itertools import zip_longest
 
 
 class Rule(Enum):
-    """An acceptance rule: when a draft token may stand."""
+    """An acceptance rule: when a draft token may stand. `decoding.RULES` says what each claims."""
 
     EXACT = "exact"
+    REJECTION = "rejection"
+    BLOCK = "block"
+    ENSEMBLE = "ensemble"
+    LENIENT = "lenient"
+    TYPICAL = "typical"
+    RELAXED = "relaxed"
+    CASCADE_CHOW = "cascade_chow"
+    CASCADE_DIFF = "cascade_diff"
+    CASCADE_OPT = "cascade_opt"
+    CASCADE_TOKEN = "cascade_token"
+    AGREEMENT = "agreement"
+    COSD_RULE = "cosd_rule"
+    COSD_TREE = "cosd_tree"
+
+
+class Evidence(Enum):
+    """What a parent needs to know of a draft, beside its tokens."""
+
+    NONE = "none"
+    PROBS = "probs"  # the drafter's probability of each token, at temperature 1
+    DISTRIBUTIONS = "distributions"  # what each token was drawn from, with noise of the drafter's
 
 
 class FinishReason(Enum):
@@ -28,6 +49,7 @@ class Acceptance:
 
     rule: Rule = Rule.EXACT
     strictness: float = 1.0
+    num_agreeing: int = 2  # AGREEMENT only: how many drafters have to agree
 
 
 @dataclass(frozen=True)
@@ -88,6 +110,17 @@ class TokenLogprob:
     token_id: int
     logprob: float
     top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A token of the target that a rule of fusion put in the place of the draft's."""
+
+    position: int  # index in the draft; in an answer, index in that
+    draft_token_id: int
+    draft_prob: float
+    target_token_id: int
+    target_prob: float
 
 
 @dataclass(frozen=True)
@@ -187,3 +220,4 @@ class ModelDescription:
     weights_digest: str = ""  # hex sha256 of the model's files; empty: not known
     max_batch_rows: int = 0  # tokens that steps of several caches share a pass up to; 0: none do
     copies_prefixes: bool = False  # a cache can be opened as a copy of another's beginning
+    takes_trees: bool = False  # a pass can feed several continuations of one sequence

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tiercel.engines.language_model import Logits, Step
+from tiercel.engines.trees import check_parents
 from tiercel.errors import InvalidRequest, ModelFault
 
 _DEFAULT_MAX_LENGTH = 4096  # in tokens; a model that can hold more does so if it is told to
@@ -19,12 +20,18 @@ def capped_length(possible: int, max_length: int | None) -> int:
     return max_length
 
 
-def check_steps(steps: Sequence[Step], *, vocab_size: int, max_length: int) -> None:
+def check_steps(
+    steps: Sequence[Step], *, vocab_size: int, max_length: int, takes_trees: bool = False
+) -> None:
     """Raise InvalidRequest for the first step that cannot be run; touches no cache."""
     if len({id(step.cache) for step in steps}) < len(steps):
         raise InvalidRequest("steps", len(steps), "one cache stands in two steps of a call")
     for step in steps:
         _check_step(step, vocab_size, max_length)
+        if step.parents is not None:
+            if not takes_trees:
+                raise InvalidRequest("parents", len(step.parents), "this engine takes no trees")
+            check_parents(step.parents, len(step.tokens))
 
 
 def _check_step(step: Step, vocab_size: int, max_length: int) -> None:

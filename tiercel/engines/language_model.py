@@ -32,18 +32,34 @@ class Cache(Protocol):
         ...
 
 
+class TreeCache(Cache, Protocol):
+    """A cache of a model whose description says `takes_trees`."""
+
+    def keep(self, path: Sequence[int]) -> None:
+        """Keep, of the tree in the last pass, the tokens at these places, and forget the others.
+
+        `path` leads from the root down. Until this is called, or `truncate`, the cache may take
+        part in no pass. Raises ValueError for what is no path of that tree.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Step:
     """One sequence's part of a forward pass: append `tokens`, return the last `num_logits` rows.
 
     A `hidden` of shape [num_logits, hidden_size] is filled with those rows' normed hidden states,
     the head's input, by a model whose description gives a `hidden_size`.
+
+    With `parents` the tokens are a tree: each follows that one of `tokens`, and -1 stands for the
+    cache's last. Each row then sees its own path only, and `TreeCache.keep` says which one stays.
     """
 
     cache: Cache
     tokens: Sequence[int]
     num_logits: int
     hidden: NDArray[np.float32] | None = None
+    parents: Sequence[int] | None = None
 
 
 class LanguageModel(Protocol):

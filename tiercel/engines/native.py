@@ -7,7 +7,6 @@ depend neither on the width of a pass nor on the other sequences in it, nor on t
 import ctypes
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +17,13 @@ from tiercel.engines.cores import available_cores
 from tiercel.engines.graph import graph_positions
 from tiercel.engines.language_model import Cache, Logits, Step
 from tiercel.engines.native_cache import NativeCache
-from tiercel.engines.native_library import MAX_ROWS, Pass, SequenceMemory, build_for, kernels
+from tiercel.engines.native_library import MAX_ROWS, build_for, kernels
+from tiercel.engines.native_rows import NativeRows
 from tiercel.engines.native_weights import NativeWeights
 from tiercel.engines.numerics import instruction_set, numerics_id
 from tiercel.errors import ModelUnavailable
 from tiercel.models.weights import Weights
 from tiercel.types import ModelDescription
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The tokens of all steps, one after the other."""
-
-    caches: ctypes.Array[SequenceMemory]
-    tokens: NDArray[np.int32]
-    sequences: NDArray[np.int32]  # which cache
-    positions: NDArray[np.int32]
-    are_wanted: NDArray[np.bool_]  # rows that give logits
 
 
 class NativeModel:
@@ -72,6 +61,7 @@ class NativeModel:
             weights_digest=weights.digest,
             max_batch_rows=MAX_ROWS,
             copies_prefixes=True,
+            takes_trees=True,
         )
 
     @property
@@ -85,12 +75,17 @@ class NativeModel:
 
     def extend(self, steps: Sequence[Step]) -> list[Logits]:
         """Append each step's tokens to its cache; rows of all steps share passes."""
-        check_steps(steps, vocab_size=self._config.vocab_size, max_length=self._max_length)
+        check_steps(
+            steps,
+            vocab_size=self._config.vocab_size,
+            max_length=self._max_length,
+            takes_trees=True,
+        )
         caches = [_own(step.cache) for step in steps]
         for cache, step in zip(caches, steps, strict=True):
             cache.reserve(len(step.tokens))
         ends = np.cumsum([step.num_logits for step in steps])
-        logits, hidden = self._run(_rows(steps, caches), int(ends[-1]))
+        logits, hidden = self._run(NativeRows(steps, caches), int(ends[-1]))
         check_logits(logits)
         for cache, step, end in zip(caches, steps, ends, strict=True):
             cache.advance(len(step.tokens))
@@ -103,27 +98,15 @@ class NativeModel:
         self._kernels.decoder_close(self._decoder)
         del self._decoder, self._weights
 
-    def _run(self, rows: _Rows, num_wanted: int) -> tuple[Logits, NDArray[np.float32]]:
+    def _run(self, rows: NativeRows, num_wanted: int) -> tuple[Logits, NDArray[np.float32]]:
         """Return the logits, as wide as the head's panels, and the hidden states of wanted rows."""
         logits = np.empty((num_wanted, self._weights.model.head.outputs), np.float32)
         hidden = np.empty((num_wanted, self._config.hidden_size), np.float32)
         done = 0
-        for start in range(0, len(rows.tokens), MAX_ROWS):
-            part = slice(start, start + MAX_ROWS)
-            wanted = np.flatnonzero(rows.are_wanted[part]).astype(np.int32)
-            a_pass = Pass(
-                num_rows=len(rows.tokens[part]),
-                num_wanted=len(wanted),
-                caches=ctypes.addressof(rows.caches),
-                sequences=rows.sequences[part].ctypes.data,
-                tokens=rows.tokens[part].ctypes.data,
-                positions=rows.positions[part].ctypes.data,
-                wanted=wanted.ctypes.data,
-                logits=logits[done:].ctypes.data,
-                hidden=hidden[done:].ctypes.data,
-            )
-            self._kernels.decoder_run(self._decoder, ctypes.addressof(a_pass))
-            done += len(wanted)
+        for start in range(0, len(rows), MAX_ROWS):
+            with rows.part(start, logits[done:], hidden[done:]) as part:
+                self._kernels.decoder_run(self._decoder, ctypes.addressof(part))
+                done += part.num_wanted
         return logits, hidden
 
     def _open_decoder(self, threads: int) -> int:
@@ -131,28 +114,6 @@ class NativeModel:
         if decoder is None:
             raise ModelUnavailable("no memory for the native engine")
         return int(decoder)
-
-
-def _rows(steps: Sequence[Step], caches: Sequence[NativeCache]) -> _Rows:
-    counts = [len(step.tokens) for step in steps]
-    sequences = np.repeat(np.arange(len(steps), dtype=np.int32), counts)
-    return _Rows(
-        caches=(SequenceMemory * len(caches))(*(cache.memory for cache in caches)),
-        tokens=np.concatenate([np.asarray(step.tokens, np.int32) for step in steps]),
-        sequences=sequences,
-        positions=np.concatenate(
-            [
-                np.arange(cache.length, cache.length + count, dtype=np.int32)
-                for cache, count in zip(caches, counts, strict=True)
-            ]
-        ),
-        are_wanted=np.concatenate(
-            [
-                np.arange(count) >= count - step.num_logits
-                for step, count in zip(steps, counts, strict=True)
-            ]
-        ),
-    )
 
 
 def _numerics_id(digest: str, dtype: str) -> str:

@@ -70,8 +70,8 @@ class Model(ctypes.Structure):
     )
 
 
-class SequenceMemory(ctypes.Structure):
-    """The keys and values of one sequence."""
+class Entries(ctypes.Structure):
+    """Keys and values."""
 
     _fields_ = (
         ("keys", ctypes.c_void_p),
@@ -80,17 +80,26 @@ class SequenceMemory(ctypes.Structure):
     )
 
 
+class SequenceMemory(ctypes.Structure):
+    """The keys and values of one sequence, up to `split` those of the trunk."""
+
+    _fields_ = (("trunk", Entries), ("branch", Entries), ("split", ctypes.c_int64))
+
+
 class Pass(ctypes.Structure):
     """The rows of one pass."""
 
     _fields_ = (
         ("num_rows", ctypes.c_int32),
         ("num_wanted", ctypes.c_int32),
+        ("num_shared", ctypes.c_int32),
         ("caches", ctypes.c_void_p),
         ("sequences", ctypes.c_void_p),
         ("tokens", ctypes.c_void_p),
         ("positions", ctypes.c_void_p),
         ("wanted", ctypes.c_void_p),
+        ("shared_rows", ctypes.c_void_p),
+        ("shared_sequences", ctypes.c_void_p),
         ("logits", ctypes.c_void_p),
         ("hidden", ctypes.c_void_p),
     )

@@ -6,9 +6,11 @@ from tiercel.cli.bench.command import bench
 from tiercel.cli.chat import chat
 from tiercel.cli.demo import demo
 from tiercel.cli.distill import app as distill
+from tiercel.cli.evaluation import app as evaluation
 from tiercel.cli.generate import generate
 from tiercel.cli.inspection import route, tiers
 from tiercel.cli.rate import rate
+from tiercel.cli.score import score
 from tiercel.cli.train import train
 from tiercel.cli.up import up
 
@@ -20,9 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, generate, chat, route, tiers, rate, bench, train, demo):
+for command in (up, generate, chat, route, tiers, rate, score, bench, train, demo):
     app.command()(command)
 app.add_typer(distill, name="distill")
+app.add_typer(evaluation, name="eval")
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ async def asked(
     plan: Plan,
     *,
     max_new_tokens: int = 64,
-    timeout_s: float | None = 120.0,
+    timeout_s: float | None = 170.0,
     heartbeat_s: float = HEARTBEAT_S,
     temperature: float = 0.0,
 ) -> AsyncIterator[Reading]:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from tests.faults.services import HEARTBEAT_S, ServiceProcess, start_simulated
 from tiercel.types import Plan
 
-MANY = 6000  # tokens: more than a test reads; it ends the answer when it has seen enough
+MANY = 8000  # tokens: more than a test reads; it ends the answer when it has seen enough
 
 
 class Chain:
@@ -13,7 +13,7 @@ class Chain:
 
     def __init__(self, stack: ExitStack, *, heartbeat_s: float = HEARTBEAT_S) -> None:
         common = {"always_draft": True, "heartbeat_s": heartbeat_s}
-        self.root = start_simulated(stack, "root", "m?base_s=0.008", **common)
+        self.root = start_simulated(stack, "root", "m?base_s=0.015", **common)
         self.middle = start_simulated(stack, "middle", "m?base_s=0.002&acceptance=0.9", **common)
         self.leaf = start_simulated(stack, "leaf", "m?base_s=0.001&acceptance=0.8", **common)
 

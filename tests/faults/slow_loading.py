@@ -8,7 +8,8 @@ from unittest.mock import patch
 
 from services.verifier.__main__ import opening
 from services.verifier.settings import Settings
-from tests.faults.services import free_address, until_ready
+from tests.addresses import free_address
+from tests.faults.services import until_ready
 from tiercel import engines, rpc
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.faults.answers import Reading, asked, expected
 from tests.faults.chain import MANY, Chain
 from tests.faults.proxy import Proxy, proxied
-from tests.faults.services import idle, num_sessions
+from tests.faults.services import idle, num_sessions, until
 
 # A caller in a process of its own, for one that dies cannot tidy up.
 CALLER = """
@@ -21,7 +21,7 @@ from tiercel.types import Plan
 
 async def main(root, middle, leaf):
     plan = Plan("root", drafters=(Plan("middle", middle, drafters=(Plan("leaf", leaf),)),))
-    async with asked(root, plan, max_new_tokens=6000) as reading:
+    async with asked(root, plan, max_new_tokens=8000) as reading:
         await reading.drafted_by("leaf")
         print("reading", flush=True)
         await reading.to_the_end()
@@ -42,15 +42,19 @@ async def answering_over_a_proxy(chain: Chain, **options) -> AsyncIterator[tuple
         link.flow()
 
 
-async def are_open(chain: Chain) -> bool:
-    """Whether every tier holds a session: without it the clean-up tests would prove nothing."""
-    return all([await num_sessions(service.address) == 1 for service in chain.services])
+async def all_open(chain: Chain) -> None:
+    """Wait until every tier holds a session: without it the clean-up tests would prove nothing."""
+
+    async def are_open() -> bool:
+        return all([await num_sessions(service.address) == 1 for service in chain.services])
+
+    await until(are_open, "a tier holds no session")
 
 
 async def test_a_caller_that_leaves(chain):
     async with asked(chain.root.address, chain.plan, max_new_tokens=MANY) as reading:
         await reading.drafted_by("leaf")
-        assert await are_open(chain)
+        await all_open(chain)
     await idle(*chain.services)
 
 
@@ -64,7 +68,7 @@ async def test_a_caller_that_is_killed(chain):
     try:
         assert caller.stdout is not None
         assert await asyncio.to_thread(caller.stdout.readline) == b"reading\n"
-        assert await are_open(chain)
+        await all_open(chain)
     finally:
         caller.kill()
         caller.communicate()
@@ -73,7 +77,7 @@ async def test_a_caller_that_is_killed(chain):
 
 async def test_a_caller_behind_a_black_hole(chain):
     async with answering_over_a_proxy(chain) as (link, _):
-        assert await are_open(chain)
+        await all_open(chain)
         link.stall()
         await idle(*chain.services)
 

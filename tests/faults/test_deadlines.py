@@ -10,6 +10,7 @@ from tests.faults.in_process import verifier
 from tests.faults.services import HEARTBEAT_S, idle_at
 from tiercel import rpc
 from tiercel.clients.verifier import open_session
+from tiercel.rpc import deadlines
 from tiercel.sessions import Ask, SessionEnd
 from tiercel.types import FinishReason, Plan, SamplingParams, StopConditions
 from tiercel.v1 import decoding_pb2, verifier_pb2
@@ -19,12 +20,17 @@ from tiercel.v1.verifier_pb2_grpc import VerifierStub
 from tiercel.wire.plans import plan_to_pb
 
 SLOW = "m?base_s=0.02"
-pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(autouse=True)
+def margin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer to send the end than a server usually leaves itself."""
+    monkeypatch.setattr(deadlines, "_MARGIN_S", 1.5)
 
 
 async def test_the_end_arrives_before_the_deadline():
     async with verifier("root", SLOW) as root:
-        reading = await answer(root, Plan("root"), max_new_tokens=5000, timeout_s=1.0)
+        reading = await answer(root, Plan("root"), max_new_tokens=5000, timeout_s=2.5)
         assert reading.end.reason is FinishReason.DEADLINE
         assert reading.token_ids == expected(len(reading.token_ids))
         assert reading.token_ids
@@ -37,7 +43,7 @@ async def test_the_end_arrives_before_the_deadline_while_a_drafter_hangs():
         verifier("root", SLOW, always_draft=True) as root,
     ):
         plan = Plan("root", drafters=(Plan(rogues.TIER, drafter),))
-        reading = await answer(root, plan, max_new_tokens=5000, timeout_s=1.0)
+        reading = await answer(root, plan, max_new_tokens=5000, timeout_s=2.5)
         assert reading.end.reason is FinishReason.DEADLINE
         await idle_at(root)
 
@@ -49,7 +55,7 @@ async def test_the_end_arrives_before_the_deadline_in_a_long_prefill():
     async with (
         verifier("root", "m?per_token_s=0.01") as root,
         rpc.channel(root) as channel,
-        open_session(channel, ask, Plan("root"), timeout_s=1.5, heartbeat_s=HEARTBEAT_S) as session,
+        open_session(channel, ask, Plan("root"), timeout_s=2.5, heartbeat_s=HEARTBEAT_S) as session,
     ):
         *_, end = [event async for event in session.events()]
         assert isinstance(end, SessionEnd)
@@ -59,7 +65,7 @@ async def test_the_end_arrives_before_the_deadline_in_a_long_prefill():
 
 
 async def test_a_call_without_a_deadline_gets_the_longest_one():
-    async with verifier("root", SLOW, max_request_s=1.0) as root:
+    async with verifier("root", SLOW, max_request_s=2.5) as root:
         reading = await answer(root, Plan("root"), max_new_tokens=5000, timeout_s=None)
         assert reading.end.reason is FinishReason.DEADLINE
         await idle_at(root)
@@ -67,7 +73,7 @@ async def test_a_call_without_a_deadline_gets_the_longest_one():
 
 @pytest.mark.parametrize("method", ["Generate", "Verify"])
 async def test_a_caller_that_only_beats_is_not_served_for_ever(method):
-    async with verifier("root", max_request_s=1.0) as root, rpc.channel(root) as channel:
+    async with verifier("root", max_request_s=2.5) as root, rpc.channel(root) as channel:
         request = {
             "Generate": verifier_pb2.VerifierGenerateRequest,
             "Verify": verifier_pb2.VerifyRequest,
@@ -83,7 +89,7 @@ async def test_a_caller_that_only_beats_is_not_served_for_ever(method):
 
 
 async def test_a_parent_that_only_beats_is_not_served_for_ever():
-    async with verifier("draft", max_request_s=1.0) as drafter, rpc.channel(drafter) as channel:
+    async with verifier("draft", max_request_s=2.5) as drafter, rpc.channel(drafter) as channel:
         async with asked(drafter, Plan("draft")) as reading:
             await reading.until(lambda: reading.opened is not None)
         opening = pb.DraftOpen(

@@ -6,13 +6,11 @@ from contextlib import ExitStack
 import pytest
 
 from tests.faults.answers import answer, asked, expected
-from tests.faults.services import ServiceProcess, idle, start_simulated, until
+from tests.faults.services import PATIENCE_S, ServiceProcess, idle, start_simulated, until
 from tiercel import rpc
 from tiercel.clients.tier import is_ready
 from tiercel.errors import Unavailable
 from tiercel.types import FinishReason, Plan
-
-pytestmark = pytest.mark.timeout(90)
 
 
 async def test_a_verifier_that_drains_finishes_its_answers_and_takes_no_more():
@@ -72,7 +70,7 @@ async def test_a_drafter_that_drains_tells_its_parent_which_goes_on_alone():
 async def is_not_ready(channel) -> bool:
     """Whether the service says that it takes no work, or takes no call any more."""
     try:
-        return not await is_ready(channel, timeout_s=5)
+        return not await is_ready(channel, timeout_s=PATIENCE_S)
     except Unavailable:
         return True
 

@@ -3,17 +3,17 @@
 import grpc
 import pytest
 
+from tests.addresses import free_address
 from tests.faults import lies, rogues
 from tests.faults.answers import Reading, answer, asked, expected
 from tests.faults.in_process import all_closed, verifier
-from tests.faults.services import free_address, idle_at
+from tests.faults.services import idle_at
 from tiercel.types import FinishReason, Plan
 from tiercel.v1 import decoding_pb2
 from tiercel.v1 import drafter_pb2 as pb
 
 TOKENS = 150
 MODEL = "m?base_s=0.002"
-pytestmark = pytest.mark.timeout(60)
 
 BEHAVIOURS = {
     "wrong": rogues.blocks(lies.wrong),

@@ -7,14 +7,13 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.faults.services import start, start_simulated
+from tests.faults.services import PATIENCE_S, start, start_simulated
 from tests.faults.slow_loading import slowly_loading_verifier
 from tiercel import rpc
 from tiercel.clients.tier import describe
 from tiercel.errors import Unavailable
 from tiercel.rpc.server import LIVENESS, READINESS
 
-pytestmark = pytest.mark.timeout(90)
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -24,15 +23,17 @@ async def test_a_service_is_alive_and_not_ready_until_its_model_is_loaded():
         assert await health(channel, LIVENESS) == SERVING
         assert await health(channel, READINESS) == NOT_SERVING
         with pytest.raises(Unavailable):
-            await describe(channel, timeout_s=5)
+            await describe(channel, timeout_s=PATIENCE_S)
         await load()
         assert await health(channel, READINESS) == SERVING
-        assert (await describe(channel, timeout_s=5)).tier == "slow"
+        assert (await describe(channel, timeout_s=PATIENCE_S)).tier == "slow"
 
 
 async def health(channel: grpc.aio.Channel, name: str) -> int:
     stub = health_pb2_grpc.HealthStub(channel)
-    return (await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=5)).status
+    return (
+        await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=PATIENCE_S)
+    ).status
 
 
 BAD = {

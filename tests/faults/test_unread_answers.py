@@ -4,18 +4,15 @@ import asyncio
 import contextlib
 
 import grpc
-import pytest
 
 from tests.faults.answers import PROMPT
 from tests.faults.in_process import all_closed, open_caches, verifier
-from tests.faults.services import HEARTBEAT_S, idle_at, until
+from tests.faults.services import HEARTBEAT_S, PATIENCE_S, idle_at, until
 from tiercel.types import Plan
 from tiercel.v1 import decoding_pb2
 from tiercel.v1 import verifier_pb2 as pb
 from tiercel.v1.verifier_pb2_grpc import VerifierStub
 from tiercel.wire.plans import plan_to_pb
-
-pytestmark = pytest.mark.timeout(60)
 
 
 async def test_an_answer_that_nobody_takes_is_dropped():
@@ -26,7 +23,7 @@ async def test_an_answer_that_nobody_takes_is_dropped():
     ):
         call = VerifierStub(channel).Generate(opening_and_beats())
         await until(holds_cache, "no session opened a cache")
-        await idle_at(root)
+        await idle_at(root, within_s=PATIENCE_S)
         await all_closed()
         kinds = [message.WhichOneof("message") async for message in taken(call)]
         assert kinds

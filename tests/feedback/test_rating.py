@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 from services.feedback import metrics
 from services.feedback.__main__ import opening
 from services.feedback.settings import Settings
+from tests.addresses import free_address
 from tests.feedback.servers import RedisServer
-from tests.router.processes import free_address
 from tiercel import rpc
 from tiercel.cli.__main__ import app
 from tiercel.clients.feedback import FeedbackClient

@@ -2,18 +2,12 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.addresses import free_address
 from tests.tiny_model import tiny_gguf
-
-
-def free_address() -> str:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return f"localhost:{server.getsockname()[1]}"
 
 
 class TierProcess:

@@ -1,7 +1,5 @@
 """Clients that are gone without a word: what answers them is free within 10 s."""
 
-import pytest
-
 from services.router.__main__ import opening
 from services.router.settings import Settings
 from tests.faults.in_process import verifier
@@ -11,8 +9,6 @@ from tests.router.routers import configuration_file, request
 from tiercel import rpc
 from tiercel.clients.router import RouterClient
 from tiercel.replies import Committed
-
-pytestmark = pytest.mark.timeout(60)
 
 
 async def test_a_client_behind_a_black_hole(tmp_path):

@@ -11,8 +11,6 @@ from tests.router.scripted_tier import FINGERPRINT, PROMPT, Script, answer, serv
 from tiercel.errors import DeadlineExceeded, ModelFault, Overloaded, Unavailable
 from tiercel.types import FinishReason
 
-pytestmark = pytest.mark.timeout(60)
-
 
 async def fleet(stack: AsyncExitStack, tmp_path, *scripts: Script, **settings):
     """Serve the scripts as replicas of one tier, and a router over them."""

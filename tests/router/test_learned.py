@@ -11,7 +11,7 @@ from services.feedback.__main__ import opening
 from services.feedback.settings import Settings
 from services.router import metrics, outcomes
 from services.router.outcomes import OutcomeReporter
-from tests.router.processes import free_address
+from tests.addresses import free_address
 from tests.router.routers import configuration_file, eventually, reply, request, routing
 from tests.router.scripted_tier import Script, answer, serving
 from tiercel import rpc
@@ -19,8 +19,6 @@ from tiercel.errors import InvalidRequest, Unavailable
 from tiercel.learning import Outcome
 from tiercel.types import Usage
 from tiercel.v1 import decoding_pb2
-
-pytestmark = pytest.mark.timeout(90)
 
 PLANS = {"open": "target <- draft", "written": "target <- draft:5"}
 MS = 1_000_000

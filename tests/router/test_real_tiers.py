@@ -14,8 +14,6 @@ from tiercel.clients.router import RouterClient
 from tiercel.replies import Committed, ReplicaState
 from tiercel.types import FinishReason
 
-pytestmark = pytest.mark.timeout(170)
-
 PLANS = {
     "alone": "target",
     "pair": "target <- suffix:6",

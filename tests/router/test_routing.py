@@ -1,12 +1,12 @@
 """The router seen by its clients: decisions, refusals, tiers that come late, feedback away."""
 
 import asyncio
-import socket
 from contextlib import AsyncExitStack
 
 import pytest
 
 from services.router.settings import Settings
+from tests.addresses import free_address
 from tests.router.routers import (
     configuration_file,
     eventually,
@@ -22,12 +22,6 @@ from tiercel.replies import ReplicaState
 from tiercel.types import FinishReason
 
 PLANS = {"chain": "target <- draft:4 <- suffix:8", "alone": "target"}
-
-
-def free_address() -> str:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return f"localhost:{server.getsockname()[1]}"
 
 
 @pytest.fixture

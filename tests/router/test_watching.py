@@ -8,7 +8,7 @@ import pytest
 from services.router import watching
 from services.router.fleet import Fleet
 from services.router.watching import Watcher, resolved
-from tests.router.processes import free_address
+from tests.addresses import free_address
 from tests.router.routers import eventually
 from tiercel.tiers import Tier
 

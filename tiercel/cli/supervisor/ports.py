@@ -1,11 +1,17 @@
 """TCP ports of this machine: which are taken, and which are free."""
 
 import errno
+import random
 import socket
 from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
 
 from tiercel.cli.supervisor.child import ChildSpec, SupervisorError
 from tiercel.errors import InvalidRequest
+
+_LOWEST = 20_000  # below are those of well-known services
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def check_free(specs: list[ChildSpec]) -> None:
@@ -17,7 +23,27 @@ def check_free(specs: list[ChildSpec]) -> None:
 
 
 def free_ports(number: int) -> list[int]:
-    """Return so many different ports that nobody listens on now."""
+    """Return so many different ports that nobody listens on now.
+
+    Where there are enough they are none of those that the system hands out: of these, one may be
+    gone before a service listens on it, even to a client that is trying to connect to the service.
+    """
+    candidates = list(range(_LOWEST, _first_handed_out()))
+    random.SystemRandom().shuffle(candidates)
+    free = islice((port for port in candidates if not _is_taken(f"localhost:{port}")), number)
+    ports = list(free)
+    return ports if len(ports) == number else _handed_out(number)
+
+
+def _first_handed_out() -> int:
+    """Return the first port that the system may give to one who names none."""
+    try:
+        return int(_RANGE.read_text().split()[0])
+    except OSError:
+        return 0
+
+
+def _handed_out(number: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for one in sockets:

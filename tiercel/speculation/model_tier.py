@@ -16,8 +16,8 @@ from tiercel.scores import ScoreAsk, Scores
 from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.draft_ahead import DraftAhead
 from tiercel.speculation.draft_server import Drafts, DraftServer
-from tiercel.speculation.proposer import ModelProposer, Proposer
 from tiercel.speculation.link import Link
+from tiercel.speculation.proposer import ModelProposer, Proposer
 from tiercel.speculation.remote_link import RemoteLink
 from tiercel.speculation.request import Lost, Observer, Request
 from tiercel.speculation.runner import ModelRunner
@@ -149,6 +149,12 @@ class ModelTier:
         await self._channels.close()
         await asyncio.to_thread(self.runner.close)
 
+    def _open_link(
+        self, plan: Plan, request: Request, session: Session, observer: Observer
+    ) -> Link:
+        channel, hidden = self._channels.to(plan.address), session.hidden.feed()
+        return RemoteLink(plan, request, session.sequence, channel, observer, hidden)
+
     @asynccontextmanager
     async def _proposer(
         self, opening: DraftOpening, deadline: float, lost: Lost
@@ -157,12 +163,6 @@ class ModelTier:
         self.check_length("open.prefix.token_ids", opening.prefix.token_ids)
         request = self.request(
             request_id=opening.request_id,
-    def _open_link(
-        self, plan: Plan, request: Request, session: Session, observer: Observer
-    ) -> Link:
-        channel, hidden = self._channels.to(plan.address), session.hidden.feed()
-        return RemoteLink(plan, request, session.sequence, channel, observer, hidden)
-
             deadline=deadline,
             num_prompt_tokens=opening.num_prompt_tokens,
             params=opening.params,

@@ -27,6 +27,7 @@ from tiercel.engines.torch_passes import Piece, cut_into_passes, laid_out, laid_
 from tiercel.engines.torch_rank import RankSettings, TorchRank
 from tiercel.engines.torch_results import Results
 from tiercel.engines.torch_steady import steady_grid
+from tiercel.engines.torch_trees import Paths
 from tiercel.errors import InvalidRequest, Overloaded
 from tiercel.models.resolve import Checkpoint
 from tiercel.types import ModelDescription
@@ -101,6 +102,7 @@ class TorchModel:
             weights_digest=checkpoint.weights.digest,
             max_batch_rows=self._max_rows,
             copies_prefixes=True,
+            takes_trees=True,
         )
 
     @property
@@ -126,7 +128,18 @@ class TorchModel:
 
         Raises Overloaded, before any cache is touched, if they do not fit into the caches.
         """
-        check_steps(steps, vocab_size=self._vocab_size, max_length=self._max_length)
+        check_steps(
+            steps, vocab_size=self._vocab_size, max_length=self._max_length, takes_trees=True
+        )
+        paths = Paths(steps)
+        try:
+            return paths.joined(self._extend(paths.steps))
+        except BaseException:
+            paths.drop()
+            raise
+
+    def _extend(self, steps: Sequence[Step]) -> list[Logits]:
+        """Append the tokens of steps without trees."""
         caches = [own(step.cache) for step in steps]
         check_room(self._pool, caches, [len(step.tokens) for step in steps])
         starts = [cache.length for cache in caches]
@@ -137,7 +150,9 @@ class TorchModel:
         except BaseException as error:
             for cache, start in zip(caches, starts, strict=True):
                 cache.clear_from(start)
-                cache.truncate(start)
+            for cache, start in zip(caches, starts, strict=True):
+                if not cache.closed:  # as forks are, once their trunk is cut
+                    cache.truncate(start)
             if isinstance(error, torch.OutOfMemoryError):
                 raise Overloaded("the GPU has no memory for this pass") from error
             raise

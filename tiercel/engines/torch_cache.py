@@ -97,6 +97,7 @@ class TorchCache:
         self._length = length
         self.pages = list(pages)
         self.closed = False
+        self._ways: list[tuple[Sequence[int], TorchCache]] = []  # of the last tree
 
     @property
     def length(self) -> int:
@@ -111,6 +112,33 @@ class TorchCache:
         self._pool.give_back(self.pages[kept:])
         del self.pages[kept:]
         self._length = length
+        ways, self._ways = self._ways, []
+        for _, fork in ways[1:]:
+            fork.close()
+
+    def fork(self, paths: Sequence[Sequence[int]]) -> "list[TorchCache]":
+        """Return for each path of a tree a cache that goes on from here, first this one itself."""
+        forks = [TorchCache(self._pool, self.pages, self._length) for _ in paths[1:]]
+        self._ways = list(zip(paths, [self, *forks], strict=True)) if paths else []
+        return [cache for _, cache in self._ways]
+
+    def check_decided(self) -> None:
+        """Raise ValueError if no path of the last tree was kept."""
+        if self._ways:
+            raise ValueError("the last pass fed a tree: keep one of its paths first")
+
+    def keep(self, path: Sequence[int]) -> None:
+        """Keep, of the tree in the last pass, the tokens at these places, and forget the others."""
+        wanted = list(path)
+        for held, fork in self._ways:
+            if list(held[: len(wanted)]) == wanted:
+                end = fork.length - len(held) + len(wanted)
+                self._pool.share(fork.pages)
+                self._pool.give_back(self.pages)
+                self.pages, self._length = list(fork.pages), fork.length
+                self.truncate(end)
+                return
+        raise ValueError(f"{wanted} is no path of the last tree")
 
     def close(self) -> None:
         """Give the memory back; a closed cache may not be used again."""

@@ -32,6 +32,8 @@ class Tokenizer:
         self._special_pattern = _alternatives(self._id_of_special)
         named_ends = {id for text, id in self._id_of_special.items() if text in _ENDS}
         self.eos_ids = frozenset(vocabulary.eos_ids | named_ends)
+        own_end = self._id_of_special.get(vocabulary.template_names.get("eos_token", ""))
+        self.end_id = min(self.eos_ids, default=None) if own_end is None else own_end
         self.fingerprint = _fingerprint(vocabulary)
         self._template = ChatTemplate(vocabulary.chat_template, vocabulary.template_names)
 
@@ -67,10 +69,23 @@ class Tokenizer:
             ids += self.encode(piece) if special is None else [special]
         return ids
 
+    def spell(self, data: bytes) -> list[int] | None:
+        """Return ordinary tokens of exactly these bytes, None if the vocabulary lacks some.
+
+        They are those of `encode` unless that changes the text (one that it would normalise), or
+        the bytes are no text (a part of a character, say).
+        """
+        ids: list[int] = []
+        for piece in _NO_TEXT.split(data.decode(errors="surrogateescape")):
+            part = piece.encode(errors="surrogateescape")
+            spelled = self._merged(part) if _NO_TEXT.match(piece) else self.encode(piece)
+            ids += spelled if self._joined(spelled) == part else self._merged(part)
+        return ids if self._joined(ids) == data else None
+
     def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
         """Return the text of `ids`; bytes that are no UTF-8 become U+FFFD."""
-        kept = (id for id in ids if not (skip_special and self.is_special(id)))
-        return b"".join(map(self.token_bytes, kept)).decode(errors="replace")
+        kept = [id for id in ids if not (skip_special and self.is_special(id))]
+        return self._joined(kept).decode(errors="replace")
 
     def token_bytes(self, id: int) -> bytes:
         """Return the bytes of a token: of a special one its literal text, of a filler id none."""
@@ -79,6 +94,10 @@ class Tokenizer:
     def is_special(self, id: int) -> bool:
         """Return whether a token is a mark of its model's and no text; filler ids are."""
         return id in self._special_ids or id >= len(self._tokens)
+
+    def special_id(self, text: bytes) -> int | None:
+        """Return the special token with this literal text."""
+        return self._id_of_special.get(text.decode(errors="replace"))
 
     def render(
         self, messages: Sequence[Message], *, add_generation_prompt: bool = True
@@ -99,6 +118,14 @@ class Tokenizer:
             special = self._id_of_special.get(piece)
             ids += self.encode(piece.replace(guard, "")) if special is None else [special]
         return ids
+
+    def _joined(self, ids: Sequence[int]) -> bytes:
+        return b"".join(map(self.token_bytes, ids))
+
+    def _merged(self, data: bytes) -> list[int]:
+        """Return the tokens that the merges make of bytes, without any splitting before."""
+        alphabet = "".join(_CHARACTERS[byte] for byte in data)
+        return [token.id for token in self._bpe.model.tokenize(alphabet)]
 
     def _guarded(self, text: str, guard: str) -> str:
         """Break every literal special token in `text` with a character that is removed later."""
@@ -136,6 +163,9 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 _ALPHABET = _byte_alphabet()
+_CHARACTERS = {byte: character for character, byte in _ALPHABET.items()}
+# Bytes that are no UTF-8, as `surrogateescape` decodes them.
+_NO_TEXT = re.compile("([\udc80-\udcff]+)")
 
 
 def _token_bytes(token: str) -> bytes:

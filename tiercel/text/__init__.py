@@ -1,6 +1,8 @@
-"""Text out of token ids: incremental detokenization and stop strings."""
+"""Text out of token ids, incrementally: detokenization, stop strings, the vocabulary bridge."""
 
+from tiercel.text.bridge import Bridge, Told
 from tiercel.text.detokenizer import Detokenizer
 from tiercel.text.stops import StopMatcher
+from tiercel.text.translation import Translated, Vocabulary
 
-__all__ = ["Detokenizer", "StopMatcher"]
+__all__ = ["Bridge", "Detokenizer", "StopMatcher", "Told", "Translated", "Vocabulary"]

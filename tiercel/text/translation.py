@@ -1,0 +1,129 @@
+"""A draft in one tokenizer's tokens, spelled in another's."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Protocol
+
+from tiercel.text.segments import SegmentedText
+
+
+class Vocabulary(Protocol):
+    """What a bridge needs to know of a tokenizer."""
+
+    eos_ids: frozenset[int]
+    end_id: int | None  # the token that ends a turn
+
+    def token_bytes(self, id: int) -> bytes:
+        """Return the bytes of a token, of a special one its literal text."""
+        ...
+
+    def is_special(self, id: int) -> bool:
+        """Return whether a token is a mark and no text."""
+        ...
+
+    def special_id(self, text: bytes) -> int | None:
+        """Return the special token with this literal text."""
+        ...
+
+    def spell(self, data: bytes) -> list[int] | None:
+        """Return ordinary tokens of exactly these bytes; None if there are none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A draft in the parent's tokens, and which of the drafter's tokens each begins in."""
+
+    token_ids: tuple[int, ...] = ()
+    origins: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A part of a draft: text, or one special token of the parent's."""
+
+    data: bytes
+    special_id: int | None = None
+
+
+def translate(
+    run: Sequence[int], drafter: Vocabulary, parent: Vocabulary, *, known: bytes, hold: bool
+) -> Translated:
+    """Return the parent's tokens for a run of the drafter's that begins with `known` bytes.
+
+    These the parent has already: a run that says otherwise there, or no more, gives nothing.
+    Bytes of an unfinished character at the end are left out; with `hold` also the tokens that
+    might be spelled otherwise once more is drafted. A special token without a counterpart in the
+    parent's vocabulary ends the draft, and so do bytes that the parent cannot spell.
+    """
+    pieces, is_open = _pieces(run, drafter, parent)
+    if known:
+        if not pieces or pieces[0].special_id is not None or not pieces[0].data.startswith(known):
+            return Translated()
+        pieces[0] = _Piece(pieces[0].data[len(known) :])
+    token_ids: list[int] = []
+    for piece in pieces:
+        is_last = is_open and piece is pieces[-1]
+        spelled = _spelled(piece, parent, is_last=is_last, hold=hold)
+        if spelled is None:
+            break
+        token_ids += spelled
+    return Translated(tuple(token_ids), _origins(token_ids, run, drafter, parent, len(known)))
+
+
+def _pieces(
+    run: Sequence[int], drafter: Vocabulary, parent: Vocabulary
+) -> tuple[list[_Piece], bool]:
+    """Return what a run says to the parent, and whether more text could follow the last of it."""
+    pieces: list[_Piece] = []
+    for token_id in run:
+        data = drafter.token_bytes(token_id)
+        if drafter.is_special(token_id):
+            special_id = _counterpart(token_id, drafter, parent)
+            if special_id is None:
+                return pieces, False
+            pieces.append(_Piece(data, special_id))
+        elif pieces and pieces[-1].special_id is None:
+            pieces[-1] = _Piece(pieces[-1].data + data)
+        else:
+            pieces.append(_Piece(data))
+    return pieces, True
+
+
+def _counterpart(token_id: int, drafter: Vocabulary, parent: Vocabulary) -> int | None:
+    """Return the parent's special token of the same text, or of the same role."""
+    same = parent.special_id(drafter.token_bytes(token_id))
+    if same is None and token_id in drafter.eos_ids:
+        return parent.end_id
+    return same
+
+
+def _spelled(piece: _Piece, parent: Vocabulary, *, is_last: bool, hold: bool) -> list[int] | None:
+    if piece.special_id is not None:
+        return [piece.special_id]
+    if not is_last:
+        return parent.spell(piece.data)
+    text = SegmentedText(piece.data)
+    length = text.complete_length
+    token_ids = parent.spell(text.between(0, length))
+    if not token_ids or not hold:
+        return token_ids
+    certain = text.segment_start(length - 1)
+    ends = accumulate(len(parent.token_bytes(token_id)) for token_id in token_ids)
+    return token_ids[: bisect_right(list(ends), certain)]
+
+
+def _origins(
+    token_ids: Sequence[int],
+    run: Sequence[int],
+    drafter: Vocabulary,
+    parent: Vocabulary,
+    offset: int,
+) -> tuple[int, ...]:
+    """Return where in the run each token begins, the first one at byte `offset` of it."""
+    ends = list(accumulate(len(drafter.token_bytes(token_id)) for token_id in run))
+    widths = [len(parent.token_bytes(token_id)) for token_id in token_ids]
+    starts = list(accumulate(widths, initial=offset))[:-1]
+    return tuple(min(bisect_right(ends, start), len(run) - 1) for start in starts)

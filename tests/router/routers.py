@@ -35,11 +35,11 @@ def configuration_file(
 @asynccontextmanager
 async def routing(config: str, **settings) -> AsyncIterator[RouterClient]:
     """Run a router; yield a client of it."""
-    fast = {"poll_s": 0.1, "heartbeat_s": 0.2, "max_outage_s": 3.0} | settings
+    fast = {"poll_s": 0.1, "heartbeat_s": 1.0, "max_outage_s": 30.0} | settings
     chosen = Settings(config=config, **fast)
     async with (
         rpc.server(opening(chosen), "localhost:0") as port,
-        RouterClient(f"localhost:{port}", timeout_s=20.0) as client,
+        RouterClient(f"localhost:{port}", timeout_s=120.0) as client,
     ):
         yield client
 
@@ -74,7 +74,7 @@ async def reply(client: RouterClient, asked: Request) -> Reply:
     return Reply([event async for event in client.generate(asked)])
 
 
-async def eventually(condition, *, within_s: float = 10.0) -> None:
+async def eventually(condition, *, within_s: float = 60.0) -> None:
     """Wait until `condition()` holds; fails after `within_s`."""
     async with asyncio.timeout(within_s):
         while not condition():

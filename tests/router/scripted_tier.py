@@ -37,6 +37,8 @@ class Script:
     unreachable: bool = True  # what it says of a drafter that it lost
     good_tokens: int = 3
     step_s: float = 0.005
+    stuck: asyncio.Event = field(default_factory=asyncio.Event)  # at the fault "silent"
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)  # after that fault
     opens: list[verifier_pb2.GenerateOpen] = field(default_factory=list)
     replans: list[decoding_pb2.Plan] = field(default_factory=list)
     pairs: list[decoding_pb2.PairStats] = field(default_factory=list)
@@ -147,7 +149,8 @@ class ScriptedTier(verifier_pb2_grpc.VerifierServicer, tier_pb2_grpc.TierService
         if self.script.fault == "fault":
             raise ModelFault("NaN logits")
         if self.script.fault == "silent":
-            await asyncio.Event().wait()
+            self.script.stuck.set()
+            await self.script.goes_on.wait()
         return {"repeats": -1, "skips": 1}.get(self.script.fault, 0)
 
 

@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from services.router.admission import Admission
-from tests.router.routers import configuration_file, eventually, reply, request, routing
+from tests.router.routers import configuration_file, reply, request, routing
 from tests.router.scripted_tier import Script, serving
 from tiercel import rpc
 from tiercel.errors import DeadlineExceeded, Overloaded
@@ -71,16 +71,18 @@ async def test_who_gives_up_waiting_leaves_no_trace():
 
 async def test_overload_reaches_the_client_as_resource_exhausted_with_a_delay(tmp_path):
     async with AsyncExitStack() as stack:
-        slow = Script(step_s=0.1)
+        slow = Script(fault="silent")
         address = await stack.enter_async_context(serving(slow))
         config = configuration_file(tmp_path, {"target": [address]}, {"target": "target"})
-        client = await stack.enter_async_context(routing(config, max_concurrent=1, max_queued=0))
+        settings = {"max_concurrent": 1, "max_queued": 0, "heartbeat_s": 30.0}
+        client = await stack.enter_async_context(routing(config, **settings))
         first = asyncio.create_task(reply(client, request(max_new_tokens=20)))
-        await eventually(lambda: slow.num_sessions == 1)
+        await slow.stuck.wait()
         with pytest.raises(Overloaded, match="queue is full") as caught:
             await reply(client, request())
         assert caught.value.retry_after_s > 0
         assert await retry_delay_s(client._address) > 0
+        slow.goes_on.set()
         assert len((await first).token_ids) == 20
 
 
@@ -101,13 +103,13 @@ async def retry_delay_s(address: str) -> float:
 
 async def test_the_deadline_in_the_queue_ends_the_request(tmp_path):
     async with AsyncExitStack() as stack:
-        slow = Script(step_s=0.1)
+        slow = Script(fault="silent")
         address = await stack.enter_async_context(serving(slow))
         config = configuration_file(tmp_path, {"target": [address]}, {"target": "target"})
-        settings = {"max_concurrent": 1, "max_request_s": 1.0}
+        settings = {"max_concurrent": 1, "heartbeat_s": 30.0}
         client = await stack.enter_async_context(routing(config, **settings))
-        first = asyncio.create_task(reply(client, request(max_new_tokens=1000)))
-        await eventually(lambda: slow.num_sessions == 1)
+        first = asyncio.create_task(reply(client, request()))
+        await slow.stuck.wait()
         async with rpc.channel(client._address) as channel:
             call = router_pb2_grpc.RouterStub(channel).Generate(
                 router_pb2.GenerateRequest(prompt=decoding_pb2.Prompt(text="x")), timeout=0.3
@@ -115,4 +117,5 @@ async def test_the_deadline_in_the_queue_ends_the_request(tmp_path):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call.read()
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await first
+        slow.goes_on.set()
+        assert len((await first).token_ids) == 12

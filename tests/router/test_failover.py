@@ -23,7 +23,7 @@ async def fleet(stack: AsyncExitStack, tmp_path, *scripts: Script, **settings):
 async def test_another_replica_goes_on_with_what_was_committed(tmp_path, fault):
     async with AsyncExitStack() as stack:
         bad, good = Script(fault=fault), Script()
-        client = await fleet(stack, tmp_path, bad, good)
+        client = await fleet(stack, tmp_path, bad, good, heartbeat_s=0.4)
         # Which replica is first is drawn; ask until the bad one was.
         while not bad.opens:
             whole = await reply(client, request())
@@ -90,11 +90,12 @@ async def test_a_replica_that_never_makes_progress_is_given_up(tmp_path):
 async def test_a_replica_that_comes_back_on_its_address_goes_on(tmp_path):
     async with AsyncExitStack() as stack:
         first = AsyncExitStack()
-        address = await first.enter_async_context(serving(Script(step_s=0.05)))
+        script = Script(fault="silent")
+        address = await first.enter_async_context(serving(script))
         config = configuration_file(tmp_path, {"target": [address]}, {"target": "target"})
-        client = await stack.enter_async_context(routing(config, max_outage_s=10.0))
+        client = await stack.enter_async_context(routing(config, heartbeat_s=10.0))
         asking = asyncio.create_task(reply(client, request(max_new_tokens=20)))
-        await asyncio.sleep(0.4)
+        await script.stuck.wait()
         await first.aclose()
         await stack.enter_async_context(serving(Script(), address))
         whole = await asking
@@ -124,8 +125,8 @@ async def test_a_full_replica_is_passed_over_and_all_full_is_told(tmp_path):
 
 async def test_the_end_comes_when_the_time_is_up(tmp_path):
     async with AsyncExitStack() as stack:
-        slow = Script(step_s=0.1)
-        client = await fleet(stack, tmp_path, slow, max_request_s=1.0)
+        slow = Script(step_s=0.05)
+        client = await fleet(stack, tmp_path, slow, max_request_s=1.5)
         whole = await reply(client, request(max_new_tokens=1000))
         assert whole.finished.reason is FinishReason.DEADLINE
         assert 0 < len(whole.token_ids) < 1000

@@ -56,7 +56,7 @@ async def number_for(client, plan: str) -> int:
 
 
 async def until_number(client, plan: str, number: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while await number_for(client, plan) != number:
             await asyncio.sleep(0.1)
 

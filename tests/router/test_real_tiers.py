@@ -60,7 +60,7 @@ async def client(tmp_path: Path, processes):
 
 
 async def all_ready(client: RouterClient) -> None:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(170):
         while any(one.state is not ReplicaState.READY for one in (await client.tiers()).replicas):
             await asyncio.sleep(0.1)
 
@@ -78,21 +78,26 @@ async def root_of(client: RouterClient, processes) -> TierProcess:
 
 
 async def disturbed(client: RouterClient, processes, wanted, number: signal.Signals) -> Reply:
-    """Answer, and send the signal to the root after some tokens."""
-    events, num_tokens, struck = [], 0, False
+    """Answer, and send the signal to the root after its first tokens."""
+    events, struck = [], False
     async for event in client.generate(wanted):
         events.append(event)
-        num_tokens += len(event.token_ids) if isinstance(event, Committed) else 0
-        if num_tokens >= 10 and not struck:
+        if isinstance(event, Committed) and not struck:
             struck = True
-            (await root_of(client, processes)).process.send_signal(number)
+            for replica in processes["target"]:  # it may not end while it is looked for
+                replica.process.send_signal(signal.SIGSTOP)
+            root = await root_of(client, processes)
+            root.process.send_signal(number)
+            for replica in processes["target"]:
+                if replica is not root:
+                    replica.revive()
     return Reply(events)
 
 
 async def long_answer(client: RouterClient, plan: str):
     """Return a request, and its answer, which no end token cuts short."""
     for seed in range(50):
-        wanted = asked(plan, seed=seed)
+        wanted = asked(plan, seed=seed, max_new_tokens=300)
         whole = await reply(client, wanted)
         if whole.finished.reason is FinishReason.LENGTH:
             return wanted, whole
@@ -103,8 +108,10 @@ async def test_a_model_that_is_still_loading_is_waited_for(tmp_path, folder):
     late = TierProcess(folder, "verifier", "target", dtype="fp32")
     try:
         config = configuration_file(tmp_path, {"target": [late.address]}, {"alone": "target"})
-        async with routing(config, max_outage_s=60.0) as client:
+        late.process.send_signal(signal.SIGSTOP)
+        async with routing(config, max_outage_s=120.0) as client:
             assert (await client.tiers()).replicas[0].state is not ReplicaState.READY
+            late.process.send_signal(signal.SIGCONT)
             assert (await reply(client, asked("alone", max_new_tokens=5))).token_ids
     finally:
         late.kill()
@@ -139,7 +146,7 @@ async def test_a_client_that_leaves_frees_the_session(client, processes):
         if isinstance(event, Committed):
             break
     await stream.aclose()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while any(
             one.num_outstanding or (one.description and one.description.num_sessions)
             for one in (await client.tiers()).replicas

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from services.router import fleet
 from services.router.settings import Settings
 from tests.addresses import free_address
 from tests.router.routers import (
@@ -139,7 +140,7 @@ async def test_no_replica_at_all_is_unavailable_after_the_longest_outage(stack, 
 async def test_a_tier_that_comes_late_is_waited_for(stack, tmp_path):
     address = free_address()
     config = configuration_file(tmp_path, {"target": [address]}, {"target": "target"})
-    client = await stack.enter_async_context(routing(config, max_outage_s=10.0))
+    client = await stack.enter_async_context(routing(config))
     await eventually_unreachable(client)
     asking = asyncio.create_task(reply(client, request()))
     await asyncio.sleep(0.3)
@@ -150,7 +151,7 @@ async def test_a_tier_that_comes_late_is_waited_for(stack, tmp_path):
 async def test_a_tier_that_still_loads_is_not_ready_and_gets_no_work(stack, tmp_path):
     address, script, loaded = free_address(), Script(), asyncio.Event()
     config = configuration_file(tmp_path, {"target": [address]}, {"target": "target"})
-    client = await stack.enter_async_context(routing(config, max_outage_s=10.0))
+    client = await stack.enter_async_context(routing(config))
     serves = asyncio.create_task(stack.enter_async_context(serving(script, address, loaded=loaded)))
     while (await client.tiers()).replicas[0].state is not ReplicaState.NOT_READY:
         await asyncio.sleep(0.02)
@@ -169,8 +170,9 @@ async def eventually_unreachable(client) -> None:
 
 @pytest.mark.parametrize("unreachable", [True, False])
 async def test_a_lost_drafter_is_replaced_on_the_open_stream_and_others_avoid_it_if_it_is_gone(
-    stack, tmp_path, unreachable
+    stack, tmp_path, unreachable, monkeypatch
 ):
+    monkeypatch.setattr(fleet, "INHIBITED_S", 600.0)
     script = Script(fault="drafter_lost", unreachable=unreachable)
     address = await stack.enter_async_context(serving(script))
     drafts = [await stack.enter_async_context(serving(Script(tier="draft"))) for _ in range(2)]

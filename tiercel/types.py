@@ -103,6 +103,22 @@ class StopConditions:
     strings: tuple[str, ...] = ()
 
 
+class ConstraintForm(Enum):
+    """How it is written what an answer has to match; the names are those of the proto's fields."""
+
+    JSON_SCHEMA = "json_schema"
+    REGEX = "regex"
+    LARK_GRAMMAR = "lark_grammar"
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What every answer must match, whatever the model would rather say."""
+
+    form: ConstraintForm
+    text: str
+
+
 @dataclass(frozen=True)
 class TokenLogprob:
     """The target's log-probability of a token at temperature 1, and of its best alternatives."""

@@ -1,0 +1,6 @@
+"""Constrained output: grammars, and masks of the tokens that they let follow."""
+
+from tiercel.constraints.grammars import Grammars
+from tiercel.constraints.token_mask import TokenMask
+
+__all__ = ["Grammars", "TokenMask"]

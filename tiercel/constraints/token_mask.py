@@ -1,0 +1,109 @@
+"""The tokens that a grammar lets follow an answer, as a mask over a model's logits."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from llguidance import LLMatcher
+from numpy.typing import NDArray
+
+from tiercel.engines.language_model import Logits
+from tiercel.errors import InvalidRequest
+from tiercel.types import Constraint
+
+_DEAD_END = "no token of the model's vocabulary may follow"
+
+
+class TokenMask:
+    """One session's place in a grammar. For one thread at a time.
+
+    What it says is a function of the tokens before a position and of nothing else: it goes back
+    and forth in the grammar to wherever it is asked.
+    """
+
+    def __init__(
+        self,
+        constraint: Constraint,
+        matcher: LLMatcher,
+        is_end: NDArray[np.bool_],
+        is_text: NDArray[np.bool_],
+    ) -> None:
+        """Begin where `matcher` begins; the tokens that end an answer, and those that are text."""
+        self._constraint, self._matcher = constraint, matcher
+        self._is_end, self._is_text = is_end, is_text
+        self._taken: list[int] = []  # what the matcher has been told
+
+    def masked(self, logits: Logits, answer: Sequence[int], draft: Sequence[int]) -> Logits:
+        """Return a copy of `logits` with -inf for the tokens that may not follow.
+
+        Row i of [len(draft) + 1, vocab_size] is behind `answer` and i tokens of the draft. Rows
+        behind a token that may not stand, or that ends the answer, are left as they are: nothing
+        comes of them. Raises InvalidRequest if nothing at all may follow, or if the grammar is too
+        dear to go on with.
+        """
+        rows = logits.copy()
+        if not self._go_to(answer):
+            return rows
+        for row, token_id in zip(rows, [*draft, None], strict=True):
+            row[~self.allowed()] = -np.inf
+            if token_id is None or not self._take(token_id):
+                break
+        return rows
+
+    def follows(self, answer: Sequence[int]) -> bool:
+        """Return whether the grammar lets `answer` be said, up to the token that ends it."""
+        ends = [place for place, token_id in enumerate(answer) if self._is_end[token_id]]
+        if not ends:
+            return self._go_to(answer)
+        is_last = ends[0] == len(answer) - 1
+        return is_last and self._go_to(answer[:-1]) and self._matcher.is_accepting()
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """Return which tokens may come next, [vocab_size]; ends only once the grammar is done."""
+        packed = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        self._check()
+        bits = np.unpackbits(packed, count=len(self._is_text), bitorder="little")
+        allowed = bits.astype(np.bool_) & self._is_text
+        if self._matcher.is_accepting():
+            allowed |= self._is_end
+        if not allowed.any():
+            raise self._refusal(_DEAD_END)
+        return allowed
+
+    def _go_to(self, answer: Sequence[int]) -> bool:
+        """Bring the matcher behind `answer`; False if the grammar does not let it be said."""
+        shared = _num_common(self._taken, answer)
+        if shared < len(self._taken):
+            self._matcher.rollback(len(self._taken) - shared)
+            del self._taken[shared:]
+        return all(self._take(token_id) for token_id in answer[shared:])
+
+    def _take(self, token_id: int) -> bool:
+        if not (token_id < len(self._is_text) and self._is_text[token_id]):
+            return False
+        is_taken = self._matcher.try_consume_tokens([token_id]) == 1
+        self._check()
+        if is_taken:
+            self._taken.append(token_id)
+        return is_taken
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise self._refusal(reason(self._matcher.get_error()))
+
+    def _refusal(self, why: str) -> InvalidRequest:
+        constraint = self._constraint
+        return InvalidRequest(f"constraint.{constraint.form.value}", constraint.text, why)
+
+
+def reason(error: str) -> str:
+    """Return what is wrong as one line; those that follow it show the matcher's inside."""
+    if error.startswith("NoExtension"):
+        return _DEAD_END
+    return " ".join(error.partition("<state>")[0].split())[:500]
+
+
+def _num_common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many tokens two sequences have in common at their beginning."""
+    pairs = zip(one, other, strict=False)
+    shortest = min(len(one), len(other))
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), shortest)

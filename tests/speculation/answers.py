@@ -124,7 +124,7 @@ async def answer(
         asked,
         plan,
         committed=committed,
-        timeout_s=60.0,
+        timeout_s=150.0,
         heartbeat_s=HEARTBEAT_S,
     ) as session:
         async for event in session.events():
@@ -139,7 +139,7 @@ async def plain(fleet: Fleet, root: Replica, asked: Ask, **options) -> Answer:
     return await answer(fleet, root, root.plan(), asked, **options)
 
 
-async def eventually(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
+async def eventually(condition: Callable[[], bool], *, within_s: float = 60.0) -> None:
     """Wait until `condition()` holds; fails after `within_s`."""
     async with asyncio.timeout(within_s):
         while not condition():

@@ -13,6 +13,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
 
 
 @pytest.fixture
+def every_block_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is committed at once is a message of its own, however slowly it is read."""
+    for module in ("services.verifier.sessions", "tiercel.clients.verifier"):
+        monkeypatch.setattr(f"{module}.join_committed", lambda first, second: False)
+
+
+@pytest.fixture
 async def fleet(models: Models) -> AsyncIterator[Fleet]:
     fleet = Fleet(models)
     yield fleet

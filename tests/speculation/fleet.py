@@ -179,7 +179,7 @@ class Fleet:
             tier = tier_class(
                 name, ModelRunner(model, prefix_cache_tokens=prefix_cache_tokens), tokenizer, chosen
             )
-            return tier, VerifierServicer(tier, max_request_s=60.0)
+            return tier, VerifierServicer(tier, max_request_s=150.0)
 
         return await self.start(name, build)
 
@@ -189,7 +189,7 @@ class Fleet:
         def build() -> tuple[SuffixTier, DrafterServicer]:
             evidence = Evidence(min_confidence, pool_tokens=10_000, max_length=32_768)
             tier = SuffixTier(name, evidence, max_sessions=16, heartbeat_s=HEARTBEAT_S)
-            return tier, DrafterServicer(tier, max_request_s=60.0)
+            return tier, DrafterServicer(tier, max_request_s=150.0)
 
         return await self.start(name, build)
 

@@ -44,7 +44,7 @@ async def stream(fleet: Fleet, root: Replica) -> AsyncIterator[tuple[Inbox, Outb
         lambda sequence: pb.VerifyRequest(heartbeat=decoding_pb2.Heartbeat(sequence=sequence)),
         interval_s=HEARTBEAT_S,
     )
-    call = VerifierStub(fleet.channel(root)).Verify(aiter(outbox), timeout=60.0)
+    call = VerifierStub(fleet.channel(root)).Verify(aiter(outbox), timeout=150.0)
     with Inbox(replies(call), interval_s=HEARTBEAT_S) as inbox:
         yield inbox, outbox
     outbox.close()

@@ -61,8 +61,8 @@ def draft_open(root: Replica, **fields) -> drafter_pb2.DraftOpen:
 
 
 def generate(fleet: Fleet, root: Replica, *messages):
-    return VerifierStub(fleet.channel(root)).Generate(requests(*messages), timeout=30.0)
+    return VerifierStub(fleet.channel(root)).Generate(requests(*messages), timeout=150.0)
 
 
 def draft(fleet: Fleet, root: Replica, *messages):
-    return DrafterStub(fleet.channel(root)).Draft(requests(*messages), timeout=30.0)
+    return DrafterStub(fleet.channel(root)).Draft(requests(*messages), timeout=150.0)

@@ -133,7 +133,7 @@ async def test_a_bad_opening_of_generate_and_verify(
     error = await told(generate(fleet, root, pb.VerifierGenerateRequest(open=opening)))
     assert isinstance(error, REFUSALS) and why in str(error)
     call = VerifierStub(fleet.channel(root)).Verify(
-        requests(pb.VerifyRequest(open=opening)), timeout=30.0
+        requests(pb.VerifyRequest(open=opening)), timeout=150.0
     )
     again = await told(call)
     assert type(again) is type(error) and str(again) == str(error)
@@ -187,7 +187,7 @@ async def test_a_caller_that_says_nothing_and_leaves(fleet: Fleet, root: Replica
         VerifierStub(fleet.channel(root)).Generate,
         DrafterStub(fleet.channel(root)).Draft,
     ):
-        call = stub(timeout=30.0)
+        call = stub(timeout=150.0)
         await call.done_writing()
         error = await told(call)
         assert isinstance(error, InvalidRequest)
@@ -206,7 +206,7 @@ async def test_large_numbers_that_mean_something_are_taken(fleet: Fleet, root: R
 
 async def test_a_stream_that_is_no_protobuf_is_refused(fleet: Fleet, root: Replica):
     path = "/tiercel.v1.Verifier/Generate"
-    call = fleet.channel(root).stream_stream(path)(requests(b"\xff\xff\xff"), timeout=30.0)
+    call = fleet.channel(root).stream_stream(path)(requests(b"\xff\xff\xff"), timeout=150.0)
     with pytest.raises(grpc.aio.AioRpcError):
         async for _ in call:
             pass

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from services.drafter.servicer import DrafterServicer
 from services.drafter.suffix_tier import Evidence, SuffixProposer, SuffixTier
-from tests.speculation.answers import HOT, answer, ask, plain
+from tests.speculation.answers import HOT, answer, ask, eventually, plain
 from tests.speculation.fleet import HEARTBEAT_S, Fleet, Replica
 from tiercel.distillation.ngram_counts import Texts
 from tiercel.distillation.ngram_table import Bounds, build
@@ -77,6 +77,7 @@ async def test_a_table_never_changes_the_answer(
         assert got.same == (await plain(fleet, tables.root, asked)).same
         assert got.pair(tier.name).num_draft_tokens > 0
     if kind == "wrong":
+        await eventually(lambda: tier.num_sessions == 0)
         assert guessed(tier.name, "ngram", "rejected") > 10
 
 
@@ -95,6 +96,7 @@ async def test_judged_guesses_are_counted_by_source(fleet: Fleet, tables: Tables
     tier = await drafter(fleet, "counted", tables.good)
     asked = ask(PROMPTS[2], max_new_tokens=60, ignore_eos=True)
     got = await answer(fleet, tables.root, tables.root.plan(tier.plan()), asked)
+    await eventually(lambda: tier.num_sessions == 0)
     pair, sources = got.pair("counted"), ("suffix", "ngram")
     accepted = sum(guessed("counted", source, "accepted") for source in sources)
     rejected = sum(guessed("counted", source, "rejected") for source in sources)

@@ -10,6 +10,8 @@ from tests.speculation.tampering import Gate, tampered
 from tiercel.errors import InvalidRequest, PlanRefused
 from tiercel.types import Plan
 
+pytestmark = pytest.mark.usefixtures("every_block_apart")
+
 NOT_ALLOWED = "example.com:443"
 
 
@@ -110,21 +112,37 @@ async def test_no_speculative_tokens_end_the_stream(fleet: Fleet, staged: Staged
     await eventually(lambda: twin.num_sessions == 0)
 
 
-async def replanned(fleet: Fleet, root: Replica, first: Plan, second: Plan) -> Answer:
-    """Re-plan at the first event; a long answer leaves time for it."""
+class Held:
+    """A root whose answers stand still after some tokens, until what a re-plan leads to is seen."""
 
-    def watch(session, got: Answer) -> None:
-        if len(got.token_ids) == 0:
-            session.replan(second)
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet, self.gate = fleet, Gate(20)
+        self.root: Replica
 
-    asked = ask(max_new_tokens=400, ignore_eos=True)
-    return await answer(fleet, root, first, asked, watch=watch)
+    async def answer(self, first: Plan, second: Plan | None) -> Answer:
+        self.gate.opened.clear()
+
+        def watch(session, got: Answer) -> None:
+            if second is not None and got.opened and not got.token_ids:
+                session.replan(second)
+            if got.lost:
+                self.gate.opened.set()
+
+        asked = ask(max_new_tokens=60, ignore_eos=True)
+        return await answer(self.fleet, self.root, first, asked, watch=watch)
 
 
-async def test_another_root_is_refused(fleet: Fleet):
-    root, other = await fleet.model("root"), await fleet.model("other")
+@pytest.fixture
+async def held(fleet: Fleet) -> Held:
+    held = Held(fleet)
+    held.root = await fleet.model("root", tier_class=tampered(held.gate.hold))
+    return held
+
+
+async def test_another_root_is_refused(fleet: Fleet, held: Held):
+    root, other = held.root, await fleet.model("other")
     with pytest.raises(InvalidRequest, match=r"plan.tier='other': this is root"):
-        await replanned(fleet, root, root.plan(), other.plan(version=1))
+        await held.answer(root.plan(), other.plan(version=1))
     await eventually(lambda: root.num_sessions == 0)
 
 
@@ -141,14 +159,17 @@ async def test_another_root_is_refused(fleet: Fleet):
         ((Plan("a", "localhost:1"), Plan("a", "localhost:1")), "one drafter twice"),
     ],
 )
-async def test_a_bad_plan_is_refused_at_once_and_in_mid_answer(fleet: Fleet, drafters, why: str):
-    root = await fleet.model("root")
+async def test_a_bad_plan_is_refused_at_once_and_in_mid_answer(
+    fleet: Fleet, held: Held, drafters, why: str
+):
+    root = held.root
     bad = root.plan(*drafters)
     with pytest.raises(PlanRefused, match=why):
         await answer(fleet, root, bad, ask())
     with pytest.raises(PlanRefused, match=why):
-        await replanned(fleet, root, root.plan(), bad)
+        await held.answer(root.plan(), bad)
     await eventually(lambda: root.num_sessions == 0)
+    held.gate.opened.set()
     assert (await plain(fleet, root, ask())).token_ids
 
 
@@ -169,16 +190,15 @@ async def test_a_plan_is_at_most_eight_deep(fleet: Fleet):
     ).same
 
 
-async def test_a_middle_tier_dials_only_what_it_is_allowed_to(fleet: Fleet):
+async def test_a_middle_tier_dials_only_what_it_is_allowed_to(fleet: Fleet, held: Held):
     """Its own list counts, not its parent's: when the plan comes first, and when it changes."""
-    root, leaf = await fleet.model("root"), await fleet.model("leaf")
+    root, leaf = held.root, await fleet.model("leaf")
     middle = await fleet.model("middle", allowed_drafters=("localhost:1",))
     first, later = [root.plan(middle.plan(leaf.plan()), version=n) for n in (0, 1)]
-    # A message on its way when the refusal comes hides the reason; at the opening none is.
-    refused = await answer(fleet, root, first, ask(max_new_tokens=200, ignore_eos=True))
-    assert any("not allowed" in lost.reason for lost in refused.lost)
-    changed = await replanned(fleet, root, root.plan(middle.plan()), later)
+    refused = await held.answer(first, None)
+    changed = await held.answer(root.plan(middle.plan()), later)
     for got in (refused, changed):
+        assert any("not allowed" in lost.reason for lost in got.lost)
         assert ("root", "middle") in [lost.path for lost in got.lost]
         assert "leaf" not in got.sources
         assert leaf.num_sessions == 0

@@ -88,7 +88,7 @@ async def test_a_drafter_that_restarts_is_taken_back_and_never_wrong(fleet: Flee
     await twin.stop()
     await eventually(lambda: not link.is_open)
     await twin.start()
-    await eventually(lambda: twin.num_sessions == 1)
+    await eventually(lambda: link.is_open)
     gate.opened.set()
     got = await running
     assert got.lost[0].path == ("root", "twin")

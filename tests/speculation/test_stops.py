@@ -6,6 +6,8 @@ from tests.speculation.answers import HOT, Answer, answer, ask, plain
 from tests.speculation.fleet import Fleet, Replica
 from tiercel.types import FinishReason
 
+pytestmark = pytest.mark.usefixtures("every_block_apart")
+
 BLOCK = 4
 LENGTH = 40
 

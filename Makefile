@@ -13,7 +13,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: $(VENV)/.setup ## Install the services, the library and the command line into .venv
-setup-dev: $(VENV)/.setup-dev ## Install all extras too: torch, train, dev
+setup-dev: $(VENV)/.setup-dev ## Install all extras too
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -26,8 +26,8 @@ $(VENV)/.setup: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.setup-dev: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
-	@echo "setup: installing tiercel with torch, train and dev into $(VENV)"
-	@$(PIP) install -c constraints.txt -e '.[torch,train,dev]'
+	@echo "setup: installing tiercel with all extras into $(VENV)"
+	@$(PIP) install -c constraints.txt -e '.[torch,train,specialise,dev]'
 	@touch $@ $(VENV)/.setup
 
 demo: setup ## Start a three-level chain of real services, answer prompts, stop

@@ -104,7 +104,8 @@ def only_config_and_the_cache_folder_read_the_environment(module: Module) -> lis
 
 
 def only_the_torch_engine_and_training_import_torch(module: Module) -> list[str]:
-    if module.name.startswith(("tiercel.engines.torch", "tiercel.distillation.torch")):
+    trainers = ("tiercel.distillation.torch", "tiercel.specialisation.torch")
+    if module.name.startswith(("tiercel.engines.torch", *trainers)):
         return []
     return module.imports_of("torch", "transformers")
 
@@ -154,7 +155,8 @@ def declared() -> set[str]:
     """Return the names of everything that pyproject.toml declares for running, not for work."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    texts = [*project["dependencies"], *extras["torch"], *extras["train"]]
+    texts = [text for name in ("torch", "train", "specialise") for text in extras[name]]
+    texts += project["dependencies"]
     return {canonicalize_name(Requirement(text).name) for text in texts}
 
 

@@ -4,9 +4,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.decoding.markov import VOCABULARY, decode, rows, transitions
-from tiercel.decoding import RULES, Verdict, choose, distribution, verify_exact
+from tiercel.decoding import (
+    RULES,
+    Draft,
+    Randomness,
+    Target,
+    Verdict,
+    choose,
+    distribution,
+    verify,
+)
 from tiercel.errors import ModelFault
-from tiercel.types import Rule, SamplingParams
+from tiercel.types import Acceptance, Rule, SamplingParams
 
 MODEL = transitions(0)
 PARAMS = [
@@ -14,6 +23,11 @@ PARAMS = [
     SamplingParams(temperature=0.8, seed=3),
     SamplingParams(temperature=1.2, top_k=4, top_p=0.9, seed=2**64 - 1),
 ]
+
+
+def verify_exact(draft, logits, params, vocabulary, offset) -> Verdict:
+    target = Target(logits, params, vocabulary, offset)
+    return verify(Acceptance(), Draft(tuple(draft)), target, Randomness(0))
 
 
 def judge(draft, last, params, offset, model=MODEL) -> Verdict:
@@ -136,4 +150,3 @@ def test_coupled_draws_agree_about_as_often_as_any_draws_can():
 
 def test_every_rule_has_a_function():
     assert set(RULES) == set(Rule)
-    assert RULES[Rule.EXACT] is verify_exact

@@ -1,6 +1,7 @@
 """The maths of decoding, pure and numpy only: noise, sampling, acceptance rules, chain cost."""
 
 from tiercel.decoding import prefix_hash
+from tiercel.decoding.agreement import num_unjudged
 from tiercel.decoding.chain_cost import (
     Level,
     Schedule,
@@ -11,28 +12,63 @@ from tiercel.decoding.chain_cost import (
     draft_confidence,
     expected_tokens,
 )
+from tiercel.decoding.cosd_tree import CosdTree
+from tiercel.decoding.distributions import (
+    MAX_SUPPORT,
+    TokenDistribution,
+    draft_distribution,
+    total_variation,
+    untempered,
+)
+from tiercel.decoding.draft import Draft, check_draft
 from tiercel.decoding.noise import Vocabulary, gumbel
+from tiercel.decoding.randomness import Randomness
+from tiercel.decoding.rules import (
+    RULES,
+    Claim,
+    evidence_for,
+    in_force,
+    may_lie_below,
+    verify,
+)
 from tiercel.decoding.sampling import choose, distribution, logprobs, validate
-from tiercel.decoding.verify import RULES, AcceptanceRule, Verdict, verify_exact
+from tiercel.decoding.target import Target
+from tiercel.decoding.verdict import AcceptanceRule, Divergence, Verdict
 
 __all__ = [
+    "MAX_SUPPORT",
     "RULES",
     "AcceptanceRule",
+    "Claim",
+    "CosdTree",
+    "Divergence",
+    "Draft",
     "Level",
+    "Randomness",
     "Schedule",
+    "Target",
+    "TokenDistribution",
     "Verdict",
     "Vocabulary",
     "best_num_speculative_tokens",
     "best_schedule",
     "chain_cost",
+    "check_draft",
     "choose",
     "cost_per_token",
     "distribution",
     "draft_confidence",
+    "draft_distribution",
+    "evidence_for",
     "expected_tokens",
     "gumbel",
+    "in_force",
     "logprobs",
+    "may_lie_below",
+    "num_unjudged",
     "prefix_hash",
+    "total_variation",
+    "untempered",
     "validate",
-    "verify_exact",
+    "verify",
 ]

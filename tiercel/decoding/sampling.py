@@ -45,7 +45,16 @@ def choose(logits: _Row, params: SamplingParams, vocabulary: Vocabulary, offset:
     """
     if logits.shape != (len(vocabulary),):
         raise ModelFault(f"logits of shape {logits.shape} for {len(vocabulary)} tokens")
-    ids, scores = _candidates(logits, params)
+    return coupled_draw(*candidates(logits, params), params, vocabulary, offset)
+
+
+def coupled_draw(
+    ids: _Ids, scores: _Floats, params: SamplingParams, vocabulary: Vocabulary, offset: int
+) -> int:
+    """Return one of `ids`, drawn from the softmax of `scores` with the noise of byte `offset`.
+
+    Whoever draws from like scores at that offset draws the same token, more often than not.
+    """
     if len(ids) == 1:
         return int(ids[0])
     noise = gumbel(vocabulary.hashes[ids], params.seed, offset)
@@ -57,7 +66,7 @@ def distribution(logits: _Row, params: SamplingParams) -> tuple[_Ids, _Floats]:
 
     One id of probability 1 at temperature 0. Raises ModelFault for NaN or no finite logit.
     """
-    ids, scores = _candidates(logits, params)
+    ids, scores = candidates(logits, params)
     weights = np.exp(scores)
     return ids, weights / weights.sum()
 
@@ -77,7 +86,7 @@ def logprobs(logits: _Row, token_id: int, num_top: int) -> TokenLogprob:
     else:
         differences = logits.astype(np.float64) - best
     log_total = float(np.log(np.exp(differences).sum()))
-    top = _largest(logits, min(num_top, len(logits))) if num_top > 0 else np.arange(0)
+    top = largest(logits, min(num_top, len(logits))) if num_top > 0 else np.arange(0)
     return TokenLogprob(
         token_id=token_id,
         logprob=float(differences[token_id]) - log_total,
@@ -96,8 +105,11 @@ def _best(logits: _Row) -> tuple[int, float]:
     return best_id, best
 
 
-def _candidates(logits: _Row, params: SamplingParams) -> tuple[_Ids, _Floats]:
-    """Return the ids that truncation leaves, ascending, and (logit - best) / temperature."""
+def candidates(logits: _Row, params: SamplingParams) -> tuple[_Ids, _Floats]:
+    """Return the ids that truncation leaves, ascending, and (logit - best) / temperature.
+
+    Raises ModelFault for NaN or no finite logit.
+    """
     best_id, best = _best(logits)
     if params.temperature == 0 or best == np.inf:
         return np.array([best_id]), np.zeros(1)
@@ -111,7 +123,7 @@ def _candidates(logits: _Row, params: SamplingParams) -> tuple[_Ids, _Floats]:
     near = differences >= -reach
     ids, scores = ids[near], differences[near] / params.temperature
     if 0 < params.top_k < len(ids):
-        kept = _largest(scores, params.top_k)
+        kept = largest(scores, params.top_k)
         ids, scores = ids[kept], scores[kept]
     if params.top_p < 1:
         kept = _nucleus(scores, params.top_p)
@@ -119,7 +131,7 @@ def _candidates(logits: _Row, params: SamplingParams) -> tuple[_Ids, _Floats]:
     return ids, scores
 
 
-def _largest(values: NDArray[np.floating], count: int) -> _Ids:
+def largest(values: NDArray[np.floating], count: int) -> _Ids:
     """Return the positions, ascending, of the `count` largest; among equals the first ones."""
     smallest = np.partition(values, len(values) - count)[len(values) - count]
     above = np.flatnonzero(values > smallest)

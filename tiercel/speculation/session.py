@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tiercel.decoding import RULES, Vocabulary, logprobs
+from tiercel.decoding import Draft, Randomness, Target, Vocabulary, logprobs, verify
 from tiercel.draft_stream import TokenSequence
 from tiercel.engines.language_model import Logits
 from tiercel.speculation.hidden_states import HiddenStates
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.turn import Memory, Turn
-from tiercel.types import Rule, SamplingParams, TierStats, TokenLogprob
+from tiercel.types import Acceptance, Rule, SamplingParams, TierStats, TokenLogprob
 
 # Tokens that the model may be ahead of what was asked for: enough never to wait.
 _MOST_AHEAD = 3
@@ -205,9 +205,14 @@ class Session:
         return self._turn(start, tokens, following)
 
     def _judge(self, job: _Job, logits: Logits) -> Verified:
-        rule, params = RULES[self._terms.rule], self._terms.params
-        verdict = rule(job.draft, logits, params, self._vocabulary, job.offset)
-        token_ids = (*job.draft[: verdict.num_accepted], verdict.next_token)
+        terms = self._terms
+        verdict = verify(
+            Acceptance(terms.rule),
+            Draft(job.draft),
+            Target(logits, terms.params, self._vocabulary, job.offset),
+            Randomness.of(terms.params.seed, "verdict").run(job.offset),
+        )
+        token_ids = verdict.committed(job.draft)
         return Verified(
             token_ids=token_ids,
             num_accepted=verdict.num_accepted,

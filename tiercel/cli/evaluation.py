@@ -1,0 +1,123 @@
+"""`tiercel eval`: collects what every plan answers to the evaluation sets, and shows it."""
+
+import signal
+import time
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tiercel.cli.distill_options import DataOption, ThreadsOption, give_way, progress_bar
+from tiercel.cli.output import Output
+from tiercel.cli.running import fail, tell_failures
+from tiercel.cli.up import ConfigOption
+from tiercel.tiers import load as load_configuration
+
+app = typer.Typer(
+    help="Collect what every plan answers to evaluation sets, and show it.", no_args_is_help=True
+)
+
+# Of the extra `train`.
+_SCORERS = ("rouge_score", "sacrebleu")
+
+OutOption = Annotated[Path, typer.Option(file_okay=False, help="Folder of the matrix.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="A set; several times. Without it: all.")
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        help="What answers, as `tier; temperature=0.7`; several times.",
+        show_default="every tier with a model, greedy, and at the temperature of samples",
+    ),
+]
+
+
+@app.command()
+def collect(
+    data: DataOption,
+    out: OutOption = Path("outcomes"),
+    config: ConfigOption = None,
+    set_names: SetOption = None,
+    column: ColumnOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Prompts of each set.")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="Answers at the temperature.")] = 5,
+    temperature: Annotated[float, typer.Option(min=0.01, help="Of the samples.")] = 0.7,
+    minutes: Annotated[
+        float | None, typer.Option("--time", min=0.0, help="Minutes until no prompt is begun.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences in a pass.")] = 16,
+    threads: ThreadsOption = 1,
+    pilot: Annotated[bool, typer.Option("--pilot", help="End after the pilot.")] = False,
+) -> None:
+    """Collect outcomes into a matrix; goes on where an earlier run stopped or was killed."""
+    # Not at the top: other commands start without the scorers' libraries.
+    from tiercel.evaluation import sets as evaluation_sets
+    from tiercel.evaluation.collector import Collector
+    from tiercel.evaluation.column import parse_column
+    from tiercel.evaluation.columns_on_tiers import ColumnOpener, ladder
+    from tiercel.evaluation.matrix import only_run
+    from tiercel.evaluation.schedule import Work
+
+    _check_installed()
+    give_way()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is answered is kept
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    output = Output()
+    with tell_failures():
+        configuration = load_configuration(config)
+        tiers = ladder(configuration)
+        sampled = [replace(each, temperature=temperature) for each in tiers] if samples else []
+        by_tier = [each for pair in zip(tiers, sampled, strict=False) for each in pair] or tiers
+        sets = evaluation_sets.named(set_names)
+        work = Work(
+            columns=[parse_column(text) for text in column] if column else by_tier,
+            sets=sets,
+            items={each.name: each.read(data) for each in sets},
+            num_samples=samples,
+            limit=limit,
+        )
+        opener = ColumnOpener(configuration, batch=batch, threads=threads)
+        with only_run(out), progress_bar(output) as progress:
+            task = progress.add_task("collecting", total=None)
+            collector = Collector(
+                out,
+                work,
+                opener,
+                progress=lambda count: progress.advance(task, count),
+                told=output.note,
+                is_over=lambda: deadline is not None and time.monotonic() >= deadline,
+            )
+            verdicts = collector.run_pilot(tiers)
+            if not pilot:
+                units = list(work.rounds(verdicts))
+                progress.update(task, total=sum(len(collector.missing(one)) for one in units))
+                collector.run(units)
+        opener.close()
+
+
+@app.command()
+def show(
+    out: OutOption = Path("outcomes"), json: Annotated[bool, typer.Option("--json")] = False
+) -> None:
+    """Show each column's mean score on each set, with 95 % intervals."""
+    from tiercel.evaluation.matrix import read_matrix
+    from tiercel.evaluation.pilot import read_pilot
+    from tiercel.evaluation.report import HEAD, lines_of
+
+    output = Output()
+    with tell_failures():
+        lines = lines_of(read_matrix(out), read_pilot(out))
+        if json:
+            output.json(lines)
+        else:
+            output.table(f"outcomes in {out}", HEAD, [line.cells for line in lines])
+
+
+def _check_installed() -> None:
+    missing = [name for name in _SCORERS if find_spec(name) is None]
+    if missing:
+        fail(f"scoring needs {', '.join(missing)}: install tiercel[train]")

@@ -1,0 +1,157 @@
+"""Collects outcomes unit by unit into the matrix; what is there already is not asked again."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tiercel.errors import InvalidRequest
+from tiercel.evaluation.answering import outcome_of, request_of
+from tiercel.evaluation.column import Column
+from tiercel.evaluation.columns_on_tiers import ColumnOpener, OpenColumn
+from tiercel.evaluation.generation import Request
+from tiercel.evaluation.items import Item
+from tiercel.evaluation.matrix import Cells, CellsManifest, CellStore, read_cells
+from tiercel.evaluation.pilot import PILOT_PROMPTS, Pilot, judge, read_pilot, write_pilot
+from tiercel.evaluation.schedule import Unit, Work
+from tiercel.evaluation.sets import EvaluationSet
+from tiercel.shard_folder import MANIFEST_FILE
+
+# Outcomes that a kill may lose, beside the answers that were being decoded.
+_KEPT_BACK = 16
+
+_Asked = tuple[Item, int, Request]
+
+
+class Collector:
+    """One run over a matrix's folder."""
+
+    def __init__(
+        self,
+        root: Path,
+        work: Work,
+        opener: ColumnOpener,
+        *,
+        progress: Callable[[int], None] = lambda num_outcomes: None,
+        told: Callable[[str], None] = lambda line: None,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`told` gets a line for each unit; once `is_over`, no further prompt is begun."""
+        self._root, self._work, self._opener = root, work, opener
+        self._progress, self._told, self._is_over = progress, told, is_over
+
+    def run_pilot(self, tiers: Sequence[Column]) -> Pilot:
+        """Collect the pilot's prompts; judge each set on which all `tiers` answered them."""
+        self.run(self._work.pilot())
+        pilot = read_pilot(self._root)
+        verdicts = dict(pilot.sets)
+        for each in self._work.sets:
+            known = verdicts.get(each.name)
+            if known is not None and known.set_digest == each.digest:
+                continue
+            scores = {str(column): self._pilot_scores(column, each) for column in tiers}
+            if each.scorer != "none" and len(scores) > 1 and all(scores.values()):
+                verdicts[each.name] = judge(each.digest, self._metric(tiers[0], each), scores)
+        pilot = Pilot(sets=verdicts)
+        write_pilot(self._root, pilot)
+        return pilot
+
+    def run(self, units: Iterable[Unit]) -> None:
+        """Collect what is missing of each unit."""
+        for unit in units:
+            missing = self.missing(unit)
+            if self._is_over():
+                return
+            if missing:
+                self._answer(unit, missing)
+
+    def missing(self, unit: Unit) -> list[tuple[Item, int]]:
+        """Return the prompts and samples of a unit that are not in the matrix."""
+        cells = self._cells(unit.column, unit.set)
+        done = {one.cell for one in cells.outcomes} if cells else set()
+        return [
+            (item, sample)
+            for item in unit.items
+            for sample in range(unit.num_samples)
+            if (item.id, sample) not in done
+        ]
+
+    def _answer(self, unit: Unit, missing: list[tuple[Item, int]]) -> None:
+        opened = self._opener.open(unit.column)
+        store = CellStore(self._root, unit.column.folder_name, self._manifest(unit, opened))
+        waiting, description = [], opened.decoder.description
+        try:
+            asked = self._asked(unit, missing, opened)
+            for (item, sample, request), said in opened.decoder.run(asked):
+                outcome = outcome_of(
+                    unit.set,
+                    item,
+                    request,
+                    said,
+                    sample=sample,
+                    tier=opened.tier,
+                    numerics_id=description.numerics_id,
+                    tokenizer=opened.decoder.tokenizer,
+                )
+                waiting.append(outcome)
+                self._progress(1)
+                if len(waiting) >= _KEPT_BACK:
+                    store.add(waiting)
+                    waiting = []
+        finally:
+            store.add(waiting)
+        self._told(f"{unit.set.name}: {unit.column}, {len(store.done)} answers")
+
+    def _asked(
+        self, unit: Unit, missing: list[tuple[Item, int]], opened: OpenColumn
+    ) -> Iterator[tuple[_Asked, Request]]:
+        decoder = opened.decoder
+        for item, sample in missing:
+            if self._is_over():
+                return
+            request = request_of(unit.set, item, unit.column, sample, decoder.tokenizer)
+            most = decoder.description.max_length - request.max_new_tokens
+            if len(request.prompt_ids) <= most:
+                yield (item, sample, request), request
+
+    def _manifest(self, unit: Unit, opened: OpenColumn) -> CellsManifest:
+        return CellsManifest(
+            column=str(unit.column),
+            set_name=unit.set.name,
+            data_digest=self._work.items[unit.set.name].digest,
+            set_digest=unit.set.digest,
+            tiers=opened.tiers,
+        )
+
+    def _cells(self, column: Column, each: EvaluationSet) -> Cells | None:
+        """Return what is known of a column on a set, if anything is; raises InvalidRequest.
+
+        Cells of other data, or asked for in another way, are not taken for these.
+        """
+        folder = self._root / column.folder_name / each.name
+        if not (folder / MANIFEST_FILE).exists():
+            return None
+        cells = read_cells(folder)
+        items = self._work.items[each.name]
+        expected: dict[str, Any] = {
+            "column": str(column),
+            "data_digest": items.digest,
+            "set_digest": each.digest,
+        }
+        for name, value in expected.items():
+            if (was := getattr(cells.manifest, name)) != value:
+                raise InvalidRequest(name, value, f"{folder} has {was!r}: name another folder")
+        return cells
+
+    def _pilot_scores(self, column: Column, each: EvaluationSet) -> list[float]:
+        """Return the main scores of the pilot's prompts, or none if not all are there."""
+        cells = self._cells(column, each)
+        scores = {one.prompt_id: one.scores for one in cells.outcomes} if cells else {}
+        items = self._work.items[each.name].items[:PILOT_PROMPTS]
+        if not items or any(item.id not in scores for item in items):
+            return []
+        return [next(iter(scores[item.id].values()), 0.0) for item in items]
+
+    def _metric(self, column: Column, each: EvaluationSet) -> str:
+        cells = self._cells(column, each)
+        assert cells is not None  # scores were read from them
+        return next(iter(cells.outcomes[0].scores))

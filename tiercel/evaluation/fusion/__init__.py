@@ -1,0 +1,1 @@
+"""Two models answer as one: how good each way of joining them is, item by item."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from tiercel.errors import PlanRefused
+from tiercel.rules import check_rules
 from tiercel.types import Plan
 
 MAX_DEPTH = 8
@@ -25,12 +26,14 @@ def check_plan(plan: Plan, *, allowed: Sequence[str] = ("*",)) -> None:
 def check_shape(plan: Plan) -> None:
     """Raise PlanRefused for an empty name, a tier or address twice on one path, or depth over 8.
 
-    One parent cannot have the very same drafter twice either.
+    One parent cannot have the very same drafter twice either, nor a tier a rule that the one above
+    it does not bear.
     """
     num_tiers = sum(1 for _ in plan.walk())
     if num_tiers > MAX_TIERS:
         raise PlanRefused(f"the plan has {num_tiers} tiers, over {MAX_TIERS}")
     _check_path(plan, ())
+    check_rules(plan)
 
 
 def check_newer(plan: Plan, version: int) -> None:

@@ -1,20 +1,25 @@
 """Plans as people write them: `target <- draft:4 <- suffix:8`, `target <- [draft:4@0.4, suffix]`.
 
-`<-` reads "is drafted for by"; `:n` is num_speculative_tokens, `@c` is draft_confidence.
+`<-` reads "is drafted for by"; `:n` is num_speculative_tokens, `@c` is draft_confidence. A rule
+other than EXACT stands behind the tier that judges by it: `target{rejection} <- draft:4`,
+`target{lenient=0.7} <- draft` with its strictness, `target{agreement:3=0.9} <- [a, b, c]` with how
+many have to agree.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tiercel.errors import InvalidRequest
 from tiercel.plan_rules import MAX_DEPTH
-from tiercel.types import Plan
+from tiercel.rules import check_acceptance
+from tiercel.types import Acceptance, Plan, Rule
 from tiercel.wire.plans import MAX_SPECULATIVE_TOKENS
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.\-]*"
+_SHARE = r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 _TOKENS = re.compile(
-    rf"\s*(?:(?P<name>{NAME})|(?P<arrow><-)|(?P<mark>[\[\],])"
-    r"|:\s*(?P<number>\d+)|@\s*(?P<confidence>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)|(?P<end>$))"
+    rf"\s*(?:(?P<name>{NAME})|(?P<arrow><-)|(?P<mark>[\[\],}}])|\{{\s*(?P<rule>[A-Za-z_]+)"
+    rf"|:\s*(?P<number>\d+)|@\s*(?P<confidence>{_SHARE})|=\s*(?P<strictness>{_SHARE})|(?P<end>$))"
 )
 
 
@@ -27,6 +32,7 @@ class Outline:
     draft_confidence: float | None = None
     drafters: tuple["Outline", ...] = ()
     address: str = ""
+    acceptance: Acceptance | None = None
 
     @property
     def is_written(self) -> bool:
@@ -39,6 +45,7 @@ class Outline:
         return Plan(
             tier=self.tier,
             address=self.address,
+            acceptance=self.acceptance or Plan.acceptance,
             num_speculative_tokens=Plan.num_speculative_tokens if number is None else number,
             draft_confidence=Plan.draft_confidence if confidence is None else confidence,
             drafters=tuple(drafter.plan() for drafter in self.drafters),
@@ -47,6 +54,7 @@ class Outline:
     def __str__(self) -> str:
         number, confidence = self.num_speculative_tokens, self.draft_confidence
         text = self.tier
+        text += "" if self.acceptance is None else print_rule(self.acceptance)
         text += "" if number is None else f":{number}"
         text += "" if confidence is None else f"@{confidence!r}"
         below = ", ".join(map(str, self.drafters))
@@ -64,9 +72,19 @@ def parse_plan(text: str) -> Outline:
 
 
 def print_plan(plan: Plan) -> str:
-    """Return the text of a plan, every number written out; addresses and rules have no text."""
+    """Return the text of a plan, every number written out; addresses have no text."""
     below = tuple(_outline(drafter) for drafter in plan.drafters)
-    return str(Outline(plan.tier, drafters=below))
+    return str(Outline(plan.tier, drafters=below, acceptance=_written(plan.acceptance)))
+
+
+def print_rule(acceptance: Acceptance) -> str:
+    """Return the text of a rule, as it stands behind a tier."""
+    text = acceptance.rule.value
+    if acceptance.num_agreeing != Acceptance.num_agreeing:
+        text += f":{acceptance.num_agreeing}"
+    if acceptance.strictness != Acceptance.strictness:
+        text += f"={acceptance.strictness!r}"
+    return f"{{{text}}}"
 
 
 def _outline(plan: Plan) -> Outline:
@@ -75,7 +93,12 @@ def _outline(plan: Plan) -> Outline:
         plan.num_speculative_tokens,
         plan.draft_confidence or None,
         tuple(_outline(drafter) for drafter in plan.drafters),
+        acceptance=_written(plan.acceptance),
     )
+
+
+def _written(acceptance: Acceptance) -> Acceptance | None:
+    return None if acceptance == Acceptance() else acceptance
 
 
 class _Parser:
@@ -96,13 +119,14 @@ class _Parser:
         if depth > MAX_DEPTH:
             raise self._error(f"deeper than {MAX_DEPTH} tiers")
         tier = self._take("name", "expected the name of a tier")
+        acceptance = self._acceptance() if self._kind == "rule" else None
         number = self._number() if self._kind == "number" else None
         confidence = self._confidence() if self._kind == "confidence" else None
         drafters: tuple[Outline, ...] = ()
         if self._kind == "arrow":
             self._next()
             drafters = self._list(depth) if self._value == "[" else (self._tier(depth + 1),)
-        return Outline(tier, number, confidence, drafters)
+        return Outline(tier, number, confidence, drafters, acceptance=acceptance)
 
     def _list(self, depth: int) -> tuple[Outline, ...]:
         drafters = []
@@ -113,6 +137,27 @@ class _Parser:
             raise self._error("expected , or ]")
         self._next()
         return tuple(drafters)
+
+    def _acceptance(self) -> Acceptance:
+        try:
+            rule = Rule(self._value)
+        except ValueError:
+            known = ", ".join(rule.value for rule in Rule)
+            raise self._error(f"no such rule; the rules are {known}") from None
+        self._next()
+        acceptance = Acceptance(rule)
+        if self._kind == "number":
+            acceptance = replace(acceptance, num_agreeing=int(self._take("number", "")))
+        if self._kind == "strictness":
+            acceptance = replace(acceptance, strictness=float(self._take("strictness", "")))
+        if self._value != "}":
+            raise self._error("expected }")
+        try:
+            check_acceptance(acceptance)
+        except InvalidRequest as error:
+            raise self._error(str(error)) from None
+        self._next()
+        return acceptance
 
     def _number(self) -> int:
         number = int(self._value)

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from tiercel.types import FinishReason, Plan, Rule, Span, TokenLogprob, Usage
+from tiercel.rules import RuleUse
+from tiercel.types import (
+    FinishReason,
+    Plan,
+    Replacement,
+    Rule,
+    Span,
+    TokenLogprob,
+    Usage,
+)
 
 
 class ReplicaState(Enum):
@@ -53,6 +62,7 @@ class Committed:
     logprobs: tuple[TokenLogprob, ...] = ()
     plan_version: int = 0
     compute_s: float = 0.0
+    replacements: tuple[Replacement, ...] = ()  # of draft tokens, by a rule of fusion
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,7 @@ class Finished:
     lossy_rules: tuple[Rule, ...] = ()
     num_failovers: int = 0
     decision_id: str = ""
+    rule_use: RuleUse | None = None  # of the root's rule; None under EXACT
 
 
 @dataclass(frozen=True)

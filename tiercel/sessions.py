@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 from tiercel.plan_text import Outline
 from tiercel.replies import Committed
-from tiercel.types import FinishReason, SamplingParams, StopConditions, Usage
+from tiercel.rules import RuleUse
+from tiercel.types import (
+    Acceptance,
+    FinishReason,
+    SamplingParams,
+    StopConditions,
+    Usage,
+)
 from tiercel.wire.requests import Prompt, TokenIds
 
 
@@ -49,6 +56,7 @@ class SessionEnd:
     reason: FinishReason
     usage: Usage
     stop_string: str = ""
+    rule_use: RuleUse | None = None  # of the root's rule; None under EXACT
 
 
 SessionEvent = Opened | Committed | DrafterLost | SessionEnd
@@ -56,8 +64,12 @@ SessionEvent = Opened | Committed | DrafterLost | SessionEnd
 
 @dataclass(frozen=True)
 class Objective:
-    """What a caller wants of the plan: at most one is set, none leaves it to the router."""
+    """What a caller wants: at most one of plan_name, outline and policy, none leaves it to us.
+
+    `acceptance` is the rule for the root of whatever plan that gives; None is the plan's own.
+    """
 
     plan_name: str = ""
     outline: Outline | None = None
     policy: str = ""
+    acceptance: Acceptance | None = None

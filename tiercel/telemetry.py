@@ -23,6 +23,27 @@ num_guessed_tokens = Counter(
     "Tokens drafted without a model and judged by the parent, by what guessed them",
     ["tier", "source", "fate"],
 )
+num_compared_positions = Counter(
+    "tiercel_compared_positions",
+    "Places at which a drafter's distribution was compared with its parent's",
+    ["tier", "drafter"],
+)
+sum_total_variation = Counter(
+    "tiercel_total_variation",
+    "Sum over these places of the total variation of the two distributions",
+    ["tier", "drafter"],
+)
+num_compared_tokens = Counter(
+    "tiercel_compared_tokens",
+    "Tokens of answers that were compared with what EXACT gives in their places",
+    ["tier", "rule"],
+)
+num_divergent_tokens = Counter(
+    "tiercel_divergent_tokens", "Of these, the ones that EXACT would have refused", ["tier", "rule"]
+)
+num_unjudged_tokens = Counter(
+    "tiercel_unjudged_tokens", "Tokens that stand without the target's judgement", ["tier", "rule"]
+)
 num_sessions = Gauge("tiercel_sessions", "Sessions open now", ["tier"])
 num_requests = Counter("tiercel_requests", "Requests ended", ["tier", "reason"])
 time_to_first_token = Histogram(
@@ -37,6 +58,21 @@ def count_draft(tier: str, drafter: str, *, num_draft_tokens: int, num_accepted:
     num_accepted_tokens.labels(tier, drafter).inc(num_accepted)
     for position in range(num_accepted):
         num_accepted_tokens_per_pos.labels(tier, drafter, str(position)).inc()
+
+
+def count_likeness(tier: str, drafter: str, *, num_compared: int, total_variation: float) -> None:
+    """Count places where `drafter`'s distribution was compared with `tier`'s."""
+    num_compared_positions.labels(tier, drafter).inc(num_compared)
+    sum_total_variation.labels(tier, drafter).inc(total_variation)
+
+
+def count_rule(
+    tier: str, rule: str, *, num_compared: int, num_divergent: int, num_unjudged: int
+) -> None:
+    """Count what a rule at the root did, beside what EXACT would have done."""
+    num_compared_tokens.labels(tier, rule).inc(num_compared)
+    num_divergent_tokens.labels(tier, rule).inc(num_divergent)
+    num_unjudged_tokens.labels(tier, rule).inc(num_unjudged)
 
 
 def count_guesses(tier: str, source: str, fate: str, number: int) -> None:

@@ -160,6 +160,8 @@ class PairStats:
     accepted_per_position: list[int] = field(default_factory=list)
     num_late: int = 0  # blocks that the parent did not wait for any longer
     draft_compute_s: float = 0.0
+    num_compared: int = 0  # positions at which the two distributions were compared
+    total_variation: float = 0.0  # summed over these
 
     def judged(self, num_draft_tokens: int, num_accepted: int, num_rejected: int) -> None:
         """Count one block of which so many tokens were accepted, and the next perhaps rejected."""
@@ -180,6 +182,8 @@ class PairStats:
         self.num_rejected_tokens += other.num_rejected_tokens
         self.num_late += other.num_late
         self.draft_compute_s += other.draft_compute_s
+        self.num_compared += other.num_compared
+        self.total_variation += other.total_variation
         both = zip_longest(self.accepted_per_position, other.accepted_per_position, fillvalue=0)
         self.accepted_per_position = [one + another for one, another in both]
 
@@ -193,6 +197,11 @@ class PairStats:
     def mean_acceptance_length(self) -> float | None:
         """Return tokens committed per verified block, recovered or bonus token included."""
         return 1 + self.num_accepted_tokens / self.num_drafts if self.num_drafts else None
+
+    @property
+    def similarity(self) -> float | None:
+        """Return 1 - mean total variation, or None before any two distributions were compared."""
+        return 1 - self.total_variation / self.num_compared if self.num_compared else None
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """From committed tokens to an answer: text, provenance, and where it ends."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from tiercel.replies import Committed
 from tiercel.speculation.decoder import Progress
 from tiercel.text import Detokenizer, StopMatcher
 from tiercel.tokenizer import Tokenizer
-from tiercel.types import FinishReason, StopConditions
+from tiercel.types import FinishReason, Replacement, StopConditions
 from tiercel.wire.draft import spans_of
 
 
@@ -42,7 +43,7 @@ class Answer:
 
     def take(self, progress: Progress) -> Committed:
         """Return the tokens up to the end, with the text that is certain with them."""
-        position = self.num_tokens
+        position, verified = self.num_tokens, progress.verified
         texts = self._texts(progress.token_ids)
         sources = progress.sources[: len(texts)]
         for source in sources:
@@ -53,9 +54,10 @@ class Answer:
             text="".join(texts),
             spans=tuple(spans_of(sources)),
             text_lengths=tuple(len(text) for text in texts),
-            logprobs=tuple(islice(progress.logprobs, len(texts))),
+            logprobs=tuple(islice(verified.logprobs, len(texts))),
             plan_version=progress.plan_version,
-            compute_s=progress.compute_s,
+            compute_s=verified.compute_s,
+            replacements=_placed(verified.verdict.replacement, position, len(texts)),
         )
 
     def tail(self) -> Committed | None:
@@ -88,3 +90,12 @@ class Answer:
         elif self.num_left <= 0:
             self.reason = FinishReason.LENGTH
         return text
+
+
+def _placed(
+    replacement: Replacement | None, position: int, num_tokens: int
+) -> tuple[Replacement, ...]:
+    """Return what was replaced among `num_tokens` tokens from `position` of the answer on."""
+    if replacement is None or replacement.position >= num_tokens:
+        return ()
+    return (replace(replacement, position=position + replacement.position),)

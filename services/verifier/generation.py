@@ -8,6 +8,7 @@ from services.verifier.report import Report
 from tiercel import rpc
 from tiercel.errors import InvalidRequest
 from tiercel.replies import Committed
+from tiercel.rules import check_not_laxer
 from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.model_tier import ModelTier
 from tiercel.types import FinishReason
@@ -70,13 +71,15 @@ class Generation:
                 self._answer.num_left, self._opening.num_top_logprobs
             )
             if progress is not None:
-                self._report.committed()
-                self._send(self._answer.take(progress))
+                committed = self._answer.take(progress)
+                self._report.committed(progress, committed)
+                self._send(committed)
         return self._answer.reason
 
     def _replan(self, message: pb.VerifierGenerateRequest) -> None:
         plan = plan_from_pb(message.replan)
         self._tier.check_plan(plan)
+        check_not_laxer(plan.acceptance, self._opening.plan.acceptance)
         self._decoder.replan(plan)
 
     def _send(self, committed: Committed) -> None:

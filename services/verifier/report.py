@@ -4,9 +4,11 @@ import time
 from dataclasses import replace
 
 from services.verifier.answer import Answer
+from services.verifier.rule_count import RuleCount
 from tiercel import telemetry
+from tiercel.replies import Committed
 from tiercel.sessions import SessionEnd
-from tiercel.speculation.decoder import Decoder
+from tiercel.speculation.decoder import Decoder, Progress
 from tiercel.types import FinishReason, TierStats, Usage
 
 
@@ -17,9 +19,11 @@ class Report:
         self._tier, self._num_prompt_tokens = tier, num_prompt_tokens
         self._began = time.monotonic()
         self._first_token_s = 0.0
+        self._rule = RuleCount(tier)
 
-    def committed(self) -> None:
-        """Note that tokens were committed."""
+    def committed(self, progress: Progress, committed: Committed) -> None:
+        """Note what a step brought, and what of it is part of the answer."""
+        self._rule.judged(progress.verified, len(committed.token_ids))
         if not self._first_token_s:
             self._first_token_s = time.monotonic() - self._began
             telemetry.time_to_first_token.labels(self._tier).observe(self._first_token_s)
@@ -36,7 +40,7 @@ class Report:
             time_to_first_token_s=self._first_token_s,
             total_s=time.monotonic() - self._began,
         )
-        return SessionEnd(reason, usage, answer.stop_string)
+        return SessionEnd(reason, usage, answer.stop_string, self._rule.use)
 
 
 def _with_tokens(tiers: list[TierStats], num_by_tier: dict[str, int]) -> tuple[TierStats, ...]:

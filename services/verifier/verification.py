@@ -9,6 +9,7 @@ from tiercel import rpc
 from tiercel.draft_stream import Resync
 from tiercel.errors import InvalidRequest, PlanRefused
 from tiercel.speculation.decoder import Decoder, Progress
+from tiercel.speculation.link import NO_DRAFT, Draft
 from tiercel.speculation.model_tier import ModelTier
 from tiercel.types import FinishReason
 from tiercel.v1 import drafter_pb2
@@ -53,7 +54,7 @@ class Verification:
 
     async def _answer_blocks(self, inbox: rpc.Inbox[pb.VerifyRequest]) -> FinishReason | None:
         """Return why the answer is over; None if the caller left."""
-        reason = self._answer.reason or await self._verify((), ())
+        reason = self._answer.reason or await self._verify(NO_DRAFT)
         while reason is None:
             message = await inbox.get()
             if message is None:
@@ -73,33 +74,32 @@ class Verification:
 
     async def _take_block(self, message: drafter_pb2.DraftBlock) -> FinishReason | None:
         vocab_size = self._tier.runner.description.vocab_size
-        block = block_from_pb(message, vocab_size=vocab_size, max_tokens=MAX_SPECULATIVE_TOKENS)
+        block = block_from_pb(
+            message,
+            vocab_size=vocab_size,
+            max_tokens=MAX_SPECULATIVE_TOKENS,
+            evidence=self._session.evidence,
+        )
         sequence = self._session.sequence
         here = len(sequence)
         if block.start_position != here or block.prefix_hash != sequence.hash_at(here):
             resync = Resync(block.epoch, here, sequence.hash_at(here))
             self._outbox.put(pb.VerifyResponse(resync=resync_to_pb(resync)))
             return None
-        return await self._verify(block.token_ids, block.sources)
+        draft = Draft(block.token_ids, block.sources, block.probs, block.distributions)
+        return await self._verify(draft)
 
-    async def _verify(
-        self, token_ids: tuple[int, ...], sources: tuple[str, ...]
-    ) -> FinishReason | None:
+    async def _verify(self, draft: Draft) -> FinishReason | None:
         most = min(self._answer.num_left, self._session.room) - 1
         if most < 0:
             return FinishReason.LENGTH
-        verified = await self._session.verify(token_ids[:most], self._opening.num_top_logprobs)
+        verified = await self._session.verify(draft.part(most), self._opening.num_top_logprobs)
         assert verified is not None, "nobody else changes this sequence"
-        self._report.committed()
-        progress = Progress(
-            token_ids=verified.token_ids,
-            sources=(*sources[: verified.num_accepted], self._tier.name),
-            num_accepted=verified.num_accepted,
-            logprobs=verified.logprobs,
-            compute_s=verified.compute_s,
-            plan_version=self._opening.plan.version,
-        )
+        sources = (*draft.sources[: verified.num_accepted], self._tier.name)
+        version = self._opening.plan.version
+        progress = Progress(verified, sources[: len(verified.token_ids)], version)
         committed = self._answer.take(progress)
+        self._report.committed(progress, committed)
         # Tokens behind a stop were right, but are no part of the answer.
         num_accepted = min(verified.num_accepted, len(committed.token_ids))
         verdict = pb.Verdict(num_accepted=num_accepted, committed=committed_to_pb(committed))

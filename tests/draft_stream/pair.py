@@ -12,6 +12,7 @@ from tests.draft_stream.expected import common, fate_of, judged
 from tiercel.decoding import prefix_hash
 from tiercel.draft_stream import Advance, Block, DrafterSide, ParentSide, Resync, TokenSequence
 from tiercel.draft_stream.drafter_side import Applied
+from tiercel.draft_stream.messages import Origin
 from tiercel.draft_stream.parent_side import BlockFate, Judgement
 
 PREFIX = (1, 0, 2)
@@ -95,7 +96,7 @@ class Pair:
         """The drafter adds tokens, as many as it has credit for; each gets a source of its own."""
         for token in tokens[: self.drafter.room]:
             source = f"tier-{len(self.origins)}"
-            self.drafter.propose([token], [source])
+            self.drafter.propose([token], [Origin(source)])
             self.origins[source] = self.drafted
 
     def send_block(self, num_held: int = 0) -> Sent:

@@ -50,11 +50,11 @@ class TakesBlocksOfAnyHash(ParentSide):
 
 class KeepsItsRunOverAResync(ParentSide):
     def on_resync(self, *args, **kwargs):
-        run, sources = self.run, self.sources
+        run, origins = self.run, self.origins
         message = super().on_resync(*args, **kwargs)
         if message:
             self._sequence.append(run)
-            self._sources += sources
+            self._origins += origins
         return message
 
 
@@ -62,7 +62,7 @@ class ForgetsItsRunAtEveryAdvance(ParentSide):
     def advance(self, *args, **kwargs):
         result = super().advance(*args, **kwargs)
         self._sequence.cut(self.committed_length)
-        self._sources.clear()
+        self._origins.clear()
         return result
 
 
@@ -75,9 +75,9 @@ class TrustsEveryResync(ParentSide):
 
 class KeepsSourcesInPlace(ParentSide):
     def _commit(self, length):
-        sources = self._sources
+        origins = self._origins
         super()._commit(length)
-        self._sources = sources[: len(self._sources)]  # the first ones, not the last
+        self._origins = origins[: len(self._origins)]  # the first ones, not the last
 
 
 class StaysExhausted(ParentSide):
@@ -143,9 +143,9 @@ class ForgetsThatTokensWereCut(DrafterSide):
 
 class KeepsSourcesOfCutTokens(DrafterSide):
     def _cut(self, length):
-        sources = self._sources.copy()
+        origins = self._origins.copy()
         super()._cut(length)
-        self._sources = sources
+        self._origins = origins
 
 
 class IgnoresANewWindow(DrafterSide):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tiercel.decoding import prefix_hash
@@ -148,3 +150,23 @@ def test_the_parent_keeps_a_sequence_of_its_own():
     parent = ParentSide(prefix)
     prefix.cut(0)
     assert parent.advance(3, [], **WINDOW)[0].prefix_hash == prefix_hash.of(PREFIX)
+
+
+def test_what_a_run_says_of_its_tokens_stays_beside_them(parent):
+    said = replace(block(PREFIX, [1, 2, 3]), probs=(0.1, 0.2, 0.3))
+    parent.on_block(said)
+    parent.advance(3, [1], **WINDOW)
+    assert [origin.prob for origin in parent.origins] == [0.2, 0.3]
+
+
+def test_a_run_that_was_rejected_is_cut_though_the_truth_repeats_it(ahead):
+    """Block verification may recover the very token that it rejected."""
+    message, judgement = ahead.advance(3, [1, 2], **WINDOW, rejected_from=4)
+    assert (message.epoch, ahead.run, judgement) == (1, [], Judgement(4, 1, 1))
+    assert message.token_ids == (1, 2)
+    assert ahead.committed_length == 5
+
+
+def test_without_a_rejection_the_same_run_goes_on(ahead):
+    message, judgement = ahead.advance(3, [1, 2], **WINDOW)
+    assert (message.epoch, ahead.run, judgement) == (0, [3, 4], Judgement(2, 2, 0))

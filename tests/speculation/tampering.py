@@ -8,7 +8,8 @@ from functools import partial
 
 from tests.speculation.fleet import PatientTier
 from tiercel.speculation.decoder import Decoder
-from tiercel.speculation.session import Session, Verified
+from tiercel.speculation.judging import Verified
+from tiercel.speculation.session import Session
 from tiercel.speculation.turn import Memory
 
 Tamper = Callable[[Session], None]

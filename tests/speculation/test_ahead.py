@@ -10,8 +10,10 @@ from tiercel.decoding import Vocabulary
 from tiercel.draft_stream import TokenSequence
 from tiercel.engines import load
 from tiercel.engines.language_model import Cache, Logits, Step
+from tiercel.speculation.judging import Terms
+from tiercel.speculation.link import NO_DRAFT
 from tiercel.speculation.runner import ModelRunner
-from tiercel.speculation.session import Ahead, Session, Terms
+from tiercel.speculation.session import Ahead, Session
 from tiercel.types import ModelDescription, SamplingParams
 
 PROMPT = list(range(40, 60))
@@ -63,12 +65,12 @@ class Bench:
     async def idle(self) -> None:
         """Wait until the model has nothing to do for the sessions there were."""
         for _ in range(2):
-            await self.open().verify(())
+            await self.open().verify()
 
     async def plainly(self, tokens: list[int], number: int) -> list[int]:
         session, told = self.open(tokens), []
         for _ in range(number):
-            told += (await session.verify(())).token_ids
+            told += (await session.verify()).token_ids
         return told
 
 
@@ -81,7 +83,7 @@ async def bench():
 
 
 async def taken(session: Session, number: int, ahead: Ahead = FAR) -> list[int]:
-    return [(await session.verify((), None, ahead)).token_ids[0] for _ in range(number)]
+    return [(await session.verify(NO_DRAFT, None, ahead)).token_ids[0] for _ in range(number)]
 
 
 async def test_the_model_goes_ahead_a_few_tokens_and_they_are_the_plain_ones(bench: Bench):
@@ -95,7 +97,7 @@ async def test_the_model_goes_ahead_a_few_tokens_and_they_are_the_plain_ones(ben
 
 async def test_without_leave_the_model_waits(bench: Bench):
     session = bench.open()
-    await session.verify(())
+    await session.verify()
     await bench.idle()
     assert not session.is_ahead
     assert bench.num_passes(session) == 1
@@ -122,7 +124,7 @@ async def test_a_session_that_is_attended_to_goes_no_further(bench: Bench):
     await taken(session, 1)
     session.attend()
     while session.is_ahead:
-        await session.verify((), None, FAR)
+        await session.verify(NO_DRAFT, None, FAR)
     number = bench.num_passes(session)
     await bench.idle()
     assert bench.num_passes(session) == number
@@ -138,7 +140,7 @@ async def test_what_was_decoded_ahead_comes_to_nothing_when_the_sequence_changes
         if choose.random() < 0.5:
             session.append([choose.randint(70, 90) for _ in range(choose.randint(1, 4))])
         tokens = session.sequence.tokens()
-        assert (await session.verify((), None, FAR)).token_ids == tuple(
+        assert (await session.verify(NO_DRAFT, None, FAR)).token_ids == tuple(
             await bench.plainly(tokens, 1)
         )
 
@@ -146,7 +148,7 @@ async def test_what_was_decoded_ahead_comes_to_nothing_when_the_sequence_changes
 async def test_a_change_while_it_waits_gives_none(bench: Bench):
     session = bench.open()
     bench.model.free.clear()
-    waits = asyncio.create_task(session.verify((), None, FAR))
+    waits = asyncio.create_task(session.verify(NO_DRAFT, None, FAR))
     await asyncio.sleep(0)
     session.append([70])
     bench.model.free.set()
@@ -164,7 +166,7 @@ async def test_sessions_that_go_ahead_take_turns(bench: Bench):
 async def test_a_closed_session_is_forgotten(bench: Bench):
     session = bench.open()
     await taken(session, 2)
-    cancelled = asyncio.create_task(session.verify((), None, FAR))
+    cancelled = asyncio.create_task(session.verify(NO_DRAFT, None, FAR))
     await asyncio.sleep(0)
     cancelled.cancel()
     await asyncio.wait({cancelled})

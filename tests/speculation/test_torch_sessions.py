@@ -14,8 +14,10 @@ from tiercel.engines import load
 from tiercel.engines.language_model import Logits, Step
 from tiercel.engines.torch import TorchModel
 from tiercel.errors import Overloaded
+from tiercel.speculation.judging import Terms
+from tiercel.speculation.link import NO_DRAFT, Draft
 from tiercel.speculation.runner import ModelRunner
-from tiercel.speculation.session import Session, Terms
+from tiercel.speculation.session import Session
 from tiercel.tokenizer import Tokenizer
 from tiercel.types import SamplingParams
 
@@ -45,7 +47,7 @@ class Shared:
         session = Session(self.runner, self._vocabulary, TokenSequence(prompt), terms)
         try:
             while (length := len(session.sequence) - len(prompt)) < num_new:
-                await session.verify((7, 8, 9) if length % 3 == 0 else ())
+                await session.verify(Draft((7, 8, 9)) if length % 3 == 0 else NO_DRAFT)
             return session.sequence.tokens(len(prompt))[:num_new]
         finally:
             session.close()

@@ -5,7 +5,7 @@ messages between them.
 """
 
 from tiercel.draft_stream.drafter_side import DrafterSide
-from tiercel.draft_stream.messages import Advance, Block, Resync
+from tiercel.draft_stream.messages import Advance, Block, Origin, Resync
 from tiercel.draft_stream.parent_side import BlockFate, Judgement, ParentSide
 from tiercel.draft_stream.token_sequence import TokenSequence
 
@@ -15,6 +15,7 @@ __all__ = [
     "BlockFate",
     "DrafterSide",
     "Judgement",
+    "Origin",
     "ParentSide",
     "Resync",
     "TokenSequence",

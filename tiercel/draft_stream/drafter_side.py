@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tiercel.decoding import prefix_hash
-from tiercel.draft_stream.messages import Advance, Block, Resync
+from tiercel.draft_stream.messages import (
+    Advance,
+    Block,
+    Origin,
+    Resync,
+    distributions_of,
+    probs_of,
+)
 from tiercel.draft_stream.token_sequence import TokenSequence
 
 
@@ -28,7 +35,7 @@ class DrafterSide:
         self.num_speculative_tokens = num_speculative_tokens
         self._max_tokens_ahead = max_tokens_ahead
         self._sent_length = len(prefix)
-        self._sources: list[str] = []  # of the tokens not yet sent
+        self._origins: list[Origin] = []  # of the tokens not yet sent
 
     @property
     def room(self) -> int:
@@ -61,21 +68,24 @@ class DrafterSide:
         self.num_speculative_tokens = advance.num_speculative_tokens
         return Applied(cut_length, rest)
 
-    def propose(self, token_ids: Sequence[int], sources: Sequence[str]) -> None:
+    def propose(self, token_ids: Sequence[int], origins: Sequence[Origin]) -> None:
         """Add the drafter's own tokens at the end."""
         self.sequence.append(token_ids)
-        self._sources += sources
+        self._origins += origins
 
     def block(self, num_held: int = 0) -> Block:
         """Return the tokens not yet sent, but for the last `num_held`, and count them as sent."""
         start = self._sent_length
         end = max(start, len(self.sequence) - num_held)
+        origins = self._origins[: end - start]
         block = Block(
             epoch=self.epoch,
             start_position=start,
             token_ids=tuple(self.sequence.tokens(start, end)),
             prefix_hash=self.sequence.hash_at(start),
-            sources=tuple(self._sources[: end - start]),
+            sources=tuple(origin.source for origin in origins),
+            probs=probs_of(origins),
+            distributions=distributions_of(origins),
         )
         self._skip_to(end)
         return block
@@ -89,12 +99,12 @@ class DrafterSide:
     def _cut(self, length: int) -> None:
         self.sequence.cut(length)
         self._sent_length = min(self._sent_length, length)
-        del self._sources[length - self._sent_length :]
+        del self._origins[length - self._sent_length :]
 
     def _skip_to(self, length: int) -> None:
         """Count the tokens before `length` as sent: the parent knows them."""
         num_skipped = max(0, length - self._sent_length)
-        del self._sources[:num_skipped]
+        del self._origins[:num_skipped]
         self._sent_length += num_skipped
 
     def _resync(self, advance: Advance) -> Resync:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from tiercel.draft_stream.messages import Advance, Block, Resync
+from tiercel.draft_stream.messages import Advance, Block, Origin, Resync
 from tiercel.draft_stream.token_sequence import TokenSequence
 
 
@@ -29,14 +29,14 @@ class Judgement:
 class ParentSide:
     """The truth as told to one drafter, followed by the run of tokens that it sent.
 
-    The run is kept in `_sequence` behind the committed tokens; `_sources` holds who proposed each.
+    The run is kept in `_sequence` behind the committed tokens.
     """
 
     def __init__(self, prefix: TokenSequence) -> None:
         self.epoch = 0
         self.committed_length = len(prefix)
         self._sequence = prefix.copy()
-        self._sources: list[str] = []
+        self._origins: list[Origin] = []  # of the run's tokens
         self._exhausted = False
 
     @property
@@ -47,7 +47,12 @@ class ParentSide:
     @property
     def sources(self) -> list[str]:
         """The tier that first proposed each token of the run."""
-        return list(self._sources)
+        return [origin.source for origin in self._origins]
+
+    @property
+    def origins(self) -> list[Origin]:
+        """Where each token of the run comes from, and how it was drawn."""
+        return list(self._origins)
 
     @property
     def exhausted(self) -> bool:
@@ -64,7 +69,7 @@ class ParentSide:
         if agreed < min(known, len(block.token_ids)):
             return BlockFate.WRONG, late
         self._sequence.append(block.token_ids[known:])
-        self._sources += block.sources[known:]
+        self._origins += block.origins()[known:]
         self._exhausted = not block.token_ids and known == 0
         return (BlockFate.NEW if len(block.token_ids) > known else BlockFate.NOTHING), late
 
@@ -75,16 +80,21 @@ class ParentSide:
         *,
         max_tokens_ahead: int,
         num_speculative_tokens: int,
+        rejected_from: int | None = None,
     ) -> tuple[Advance, Judgement | None]:
         """Move the truth: keep `keep_length` committed tokens, then commit `token_ids`.
 
-        Where the run says otherwise, it is cut there and the epoch grows. Return the message for
-        the drafter, and the judgement on the tokens of the run that this decided, if any.
+        Where the run says otherwise, it is cut there and the epoch grows. A run whose tokens from
+        position `rejected_from` on were rejected is cut there even if the truth says the same: a
+        rule that looked at what follows has left its mark on what it rejected. Return the message
+        for the drafter, and the judgement on the tokens of the run that this decided, if any.
         """
         if not 0 <= keep_length <= self.committed_length:
             raise ValueError(f"cannot keep {keep_length} of {self.committed_length} tokens")
         length = keep_length + len(token_ids)
         agreed = self._sequence.agreement(keep_length, token_ids)
+        if rejected_from is not None:
+            agreed = min(agreed, max(0, rejected_from - keep_length))
         judgement = self._judge_run(keep_length + agreed, length)
         if length < self.committed_length or keep_length + agreed < min(
             length, len(self._sequence)
@@ -113,7 +123,7 @@ class ParentSide:
         if have > self.committed_length or self._sequence.hash_at(have) != resync.prefix_hash:
             have = 0
         self._sequence.cut(self.committed_length)
-        self._sources.clear()
+        self._origins.clear()
         self._exhausted = False
         self.epoch += 1
         return Advance(
@@ -151,6 +161,6 @@ class ParentSide:
 
     def _commit(self, length: int) -> None:
         run_length = len(self._sequence) - length
-        self._sources = self._sources[-run_length:] if run_length else []
+        self._origins = self._origins[-run_length:] if run_length else []
         self.committed_length = length
         self._exhausted = False

@@ -7,25 +7,29 @@ from dataclasses import dataclass, replace
 from tiercel.errors import PlanRefused
 from tiercel.plan_rules import check_newer
 from tiercel.speculation.budget import LossBudget
+from tiercel.speculation.judging import Likeness, Verified
 from tiercel.speculation.length import Costs
 from tiercel.speculation.link import Link, Round
 from tiercel.speculation.links import Links, Proposed
 from tiercel.speculation.request import Lost, Observer, Request
-from tiercel.speculation.session import Ahead, Session, Verified
+from tiercel.speculation.session import Ahead, Session
+from tiercel.speculation.statistics import count_likeness, merged_pairs
 from tiercel.speculation.step_times import StepTimes
-from tiercel.types import PairStats, Plan, TierStats, TokenLogprob
+from tiercel.types import PairStats, Plan, TierStats
 
 
 @dataclass(frozen=True)
 class Progress:
     """Tokens that one step committed."""
 
-    token_ids: tuple[int, ...]
-    sources: tuple[str, ...]  # the tier that first proposed each
-    num_accepted: int
-    logprobs: tuple[TokenLogprob, ...]
-    compute_s: float
+    verified: Verified
+    sources: tuple[str, ...]  # the tier that first proposed each token
     plan_version: int
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The tokens."""
+        return self.verified.token_ids
 
 
 # Opens the link to the drafter that a part of the plan begins with.
@@ -49,9 +53,10 @@ class Decoder:
     ) -> None:
         self.session = session
         self.plan = plan
-        self._request = replace(request, parent=plan.tier)
+        self._request = replace(request, parent=plan.tier, evidence=session.evidence)
         self._open_link, self._on_lost = open_link, on_lost
         self._links = Links(self._link, plan)
+        self._likeness: dict[str, Likeness] = {}  # by drafter
         self._last_s = 0.0  # model time of the last pass
         self._prefill_s: float | None = None
         self._steps = StepTimes()
@@ -66,26 +71,20 @@ class Decoder:
         call. Returns None if the sequence was changed from outside meanwhile.
         """
         generation, began = self.session.generation, time.monotonic()
-        proposed = await self._propose(limit - 1)
+        proposed, length = await self._propose(limit - 1), len(self.session.sequence)
         draft = proposed.draft
         waited_s = time.monotonic() - began
         plan_version = self.plan.version  # a re-plan during the pass takes effect at the next block
         if generation != self.session.generation:
             return None
         far = self._ahead(limit - 1) if ahead and not draft.token_ids else Ahead()
-        verified = await self.session.verify(draft.token_ids, num_top_logprobs, far)
+        verified = await self.session.verify(draft, num_top_logprobs, far)
         if verified is None:
             return None
         self._observe(proposed, verified, waited_s)
+        self._judged(proposed, verified, length)
         sources = (*draft.sources[: verified.num_accepted], self.plan.tier)
-        return Progress(
-            token_ids=verified.token_ids,
-            sources=sources,
-            num_accepted=verified.num_accepted,
-            logprobs=verified.logprobs,
-            compute_s=verified.compute_s,
-            plan_version=plan_version,
-        )
+        return Progress(verified, sources[: len(verified.token_ids)], plan_version)
 
     def cut(self, length: int) -> None:
         """Drop every token from position `length` on, here and further down."""
@@ -108,12 +107,26 @@ class Decoder:
             raise PlanRefused(f"a plan's root cannot change from {self.plan.tier} to {plan.tier}")
         check_newer(plan, self.plan.version)
         self.plan = plan
-        self._links.replan(plan)
+        self.session.judge_by(plan.acceptance)
+        evidence = self.session.evidence
+        asks_otherwise = evidence is not self._request.evidence
+        self._request = replace(self._request, evidence=evidence)
+        self._links.replan(plan, anew=asks_otherwise)
         self._attend()
 
     def stats(self) -> tuple[list[PairStats], list[TierStats]]:
         """Return what this tier and all below it did so far, by pair and by tier."""
         pairs, tiers = self._links.stats()
+        alike = (
+            PairStats(
+                drafter,
+                self.plan.tier,
+                num_compared=likeness.num_compared,
+                total_variation=likeness.total_variation,
+            )
+            for drafter, likeness in self._likeness.items()
+        )
+        pairs = merged_pairs([*pairs, *alike])
         return pairs, [self.session.stats(self.plan.tier), *tiers]
 
     async def close(self) -> None:
@@ -156,6 +169,16 @@ class Decoder:
         self._budget.spent(round_s, num_tokens, plain_s, drafted=bool(proposed.links))
         for link in proposed.links:
             link.round(Round(round_s, num_drafted, num_tokens, plain_s))
+
+    def _judged(self, proposed: Proposed, verified: Verified, length: int) -> None:
+        """Tell the drafter of a draft behind `length` tokens what became of it."""
+        for link in proposed.links:
+            if verified.verdict.num_rejected:
+                link.rejected(length + verified.num_accepted)
+            if verified.likeness.num_compared:
+                name = link.plan.tier
+                self._likeness[name] = self._likeness.get(name, Likeness()) + verified.likeness
+                count_likeness(self.plan.tier, name, verified.likeness)
 
     def _ahead(self, limit: int) -> Ahead:
         """Return how far the model may go on by itself: as long as no drafter is to be asked."""

@@ -16,7 +16,7 @@ from tiercel.wire.draft import (
     resync_to_pb,
     states_from_pb,
 )
-from tiercel.wire.plans import plan_from_pb
+from tiercel.wire.plans import evidence_from_pb, plan_from_pb
 from tiercel.wire.results import pair_to_pb, tier_to_pb, to_ns
 
 
@@ -36,7 +36,7 @@ class DraftSession:
         self._hidden_size = hidden_size  # of the parent's states, if the proposer wants them
         self._stop_ids = opening.stop_token_ids
         self._num_prompt_tokens = opening.num_prompt_tokens
-        self._plan_version = opening.plan.version
+        self._plan_version, self._evidence = opening.plan.version, opening.evidence
         self._side = DrafterSide(
             TokenSequence(opening.prefix.token_ids),
             max_tokens_ahead=opening.max_tokens_ahead,
@@ -94,6 +94,7 @@ class DraftSession:
         advance = advance_from_pb(message, vocab_size=self._vocab_size)
         truth_length = advance.keep_length + len(advance.token_ids)
         self._check_prompt_stays(advance, truth_length)
+        self._check_evidence(message)
         applied = self._side.on_advance(advance)
         if isinstance(applied, Resync):
             self._outbox.put(pb.DraftResponse(resync=resync_to_pb(applied)))
@@ -116,6 +117,12 @@ class DraftSession:
         if length < self._num_prompt_tokens:
             raise InvalidRequest("advance.keep_length", advance.keep_length, "cuts the prompt")
 
+    def _check_evidence(self, message: pb.Advance) -> None:
+        evidence = evidence_from_pb(message.evidence)
+        if message.evidence and evidence is not self._evidence:
+            why = f"the stream was opened for {self._evidence.value}: open another"
+            raise InvalidRequest("advance.evidence", evidence.value, why)
+
     def _replan(self, plan: Plan) -> None:
         check_newer(plan, self._plan_version)
         self._proposer.replan(plan)
@@ -123,7 +130,7 @@ class DraftSession:
 
     def _take(self, proposal: Proposal) -> None:
         side = self._side
-        side.propose(proposal.token_ids, proposal.sources)
+        side.propose(proposal.token_ids, proposal.origins())
         self._compute_s += proposal.compute_s
         if proposal.num_unsure is not None:
             self._send(num_held=proposal.num_unsure)

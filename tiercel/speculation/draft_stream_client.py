@@ -8,6 +8,7 @@ import grpc
 
 from tiercel import errors
 from tiercel.draft_stream import Advance, BlockFate, Judgement, ParentSide, TokenSequence
+from tiercel.draft_stream.messages import distributions_of, probs_of
 from tiercel.speculation.chatter import Chatter
 from tiercel.speculation.connection import DrafterConnection
 from tiercel.speculation.hidden_states import HiddenFeed
@@ -74,6 +75,7 @@ class DraftStreamClient:
         self._chatter = Chatter(time.monotonic())
         self._opened = False  # the drafter answered: before that nothing can be due
         self._kept_length = len(sequence)  # of what the drafter was told, still true
+        self._rejected_from: int | None = None  # position in the run, and since the last advance
         self._num_wanted, self._num_ahead = plan.num_speculative_tokens, 0
         # Of the tiers that may appear in what comes up.
         self._names = {part.tier for part in plan.walk()}
@@ -101,7 +103,9 @@ class DraftStreamClient:
         side = self._side
         if side is None or side.committed_length != len(self._sequence):
             return Draft()
-        return Draft(tuple(side.run[:most]), tuple(side.sources[:most]))
+        origins = side.origins[:most]
+        sources = tuple(origin.source for origin in origins)
+        return Draft(tuple(side.run[:most]), sources, probs_of(origins), distributions_of(origins))
 
     def advance(self, num_wanted: int, num_ahead: int, compute_s: float) -> bool:
         """Tell an open drafter what is committed by now, and how many tokens are wanted.
@@ -121,12 +125,17 @@ class DraftStreamClient:
             tokens,
             max_tokens_ahead=num_wanted + num_ahead,
             num_speculative_tokens=num_wanted,
+            rejected_from=self._rejected_from,
         )
-        self._kept_length = side.committed_length
+        self._kept_length, self._rejected_from = side.committed_length, None
         self._judged(judgement)
         self._tell(advance, compute_s)
         self._chatter.question()
         return True
+
+    def rejected(self, position: int) -> None:
+        """Note that of what `draft` returned, the tokens from `position` on were rejected."""
+        self._rejected_from = position
 
     def cut(self, length: int) -> None:
         """Note that the parent's sequence was cut; the drafter learns it with the next Advance."""
@@ -146,6 +155,7 @@ class DraftStreamClient:
     def opening(self) -> DraftOpening:
         """Begin a stream: what was sent before is void."""
         self._side, self._kept_length = ParentSide(self._sequence), len(self._sequence)
+        self._rejected_from = None
         self._opened = False
         self._owner.opening()
         self._chatter = Chatter(time.monotonic())
@@ -183,7 +193,12 @@ class DraftStreamClient:
         side = self._side
         assert side is not None, "a block is taken only while the stream is open"
         most = MAX_SPECULATIVE_TOKENS + self._request.tokens_ahead - len(side.run)
-        block = block_from_pb(message, vocab_size=self._request.vocab_size, max_tokens=most)
+        block = block_from_pb(
+            message,
+            vocab_size=self._request.vocab_size,
+            max_tokens=most,
+            evidence=self._request.evidence,
+        )
         sources = tuple(self._known(source) for source in block.sources)
         fate, judgement = side.on_block(replace(block, sources=sources))
         self._judged(judgement)

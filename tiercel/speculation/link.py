@@ -1,8 +1,10 @@
 """What a parent knows of each of its drafters, wherever that one is: one small protocol."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from tiercel import decoding
+from tiercel.decoding import TokenDistribution
 from tiercel.speculation.length import Costs
 from tiercel.types import PairStats, Plan, TierStats
 
@@ -13,6 +15,21 @@ class Draft:
 
     token_ids: tuple[int, ...] = ()
     sources: tuple[str, ...] = ()
+    # One for each token, if the parent's rule asks for it and the drafter gave it.
+    probs: tuple[float, ...] | None = None
+    distributions: tuple[TokenDistribution, ...] | None = None
+
+    def part(self, most: int) -> "Draft":
+        """Return the draft of the first `most` tokens."""
+        given = {name: value[:most] for name, value in vars(self).items() if value is not None}
+        return replace(self, **given)
+
+    def to_judge(self) -> decoding.Draft:
+        """Return what a rule reads of it."""
+        return decoding.Draft(self.token_ids, self.probs, self.distributions)
+
+
+NO_DRAFT = Draft()
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,10 @@ class Link(Protocol):
 
     def round(self, round: Round) -> None:
         """Note what it took to wait for this drafter and verify what came, if anything did."""
+        ...
+
+    def rejected(self, position: int) -> None:
+        """Note that this drafter's tokens were judged, and those from `position` on rejected."""
         ...
 
     def cut(self, length: int) -> None:

@@ -7,18 +7,16 @@ from dataclasses import dataclass, replace
 
 from tiercel.speculation.budget import LossBudget
 from tiercel.speculation.length import Costs
-from tiercel.speculation.link import Draft, Link
+from tiercel.speculation.link import NO_DRAFT, Draft, Link
 from tiercel.speculation.statistics import merged_pairs, merged_tiers
 from tiercel.types import PairStats, Plan, TierStats
-
-_NO_DRAFT = Draft()
 
 
 @dataclass(frozen=True)
 class Proposed:
     """What a step verifies, and where it comes from."""
 
-    draft: Draft = _NO_DRAFT
+    draft: Draft = NO_DRAFT
     links: tuple[Link, ...] = ()  # that were asked for it: one brought it, or all were late
 
 
@@ -50,9 +48,9 @@ class Links:
             drafts = ((link, link.draft()) for link in self._links)
             ready = [(link, draft) for link, draft in drafts if draft.token_ids]
             if ready:
-                link, draft = max(ready, key=lambda each: len(each[1].token_ids))
+                link, draft = _chosen(ready)
                 most = budget.affordable(costs.steps, most, time.monotonic() - began)
-                return Proposed(Draft(draft.token_ids[:most], draft.sources[:most]), (link,))
+                return Proposed(draft.part(most), (link,))
             due = self._due(costs)
             if not due or not await self._wait(due, budget.left_s(costs.steps.plain_s)):
                 return Proposed(links=tuple(due))
@@ -67,13 +65,16 @@ class Links:
         for link in self._links:
             link.cut(length)
 
-    def replan(self, plan: Plan) -> None:
-        """Follow another plan: equal drafters keep their links, unless those have given up."""
+    def replan(self, plan: Plan, *, anew: bool = False) -> None:
+        """Follow another plan: equal drafters keep their links, unless those have given up.
+
+        `anew` none does: something else is asked of them.
+        """
         old = {(link.plan.tier, link.plan.address): link for link in self._links}
         self._links = []
         for drafter in _active(plan):
             link = old.get((drafter.tier, drafter.address))
-            if link is None or link.is_over:
+            if link is None or link.is_over or anew:
                 link = self._open(drafter)
             else:
                 del old[drafter.tier, drafter.address]
@@ -123,6 +124,16 @@ class Links:
         task = asyncio.create_task(link.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def _chosen(ready: list[tuple[Link, Draft]]) -> tuple[Link, Draft]:
+    """Return the longest draft; of drafts whose drawing matters the one that the plan names first.
+
+    How long a run is may depend on what was drawn: to choose by it would favour some tokens.
+    """
+    if any(draft.distributions is not None for _, draft in ready):
+        return ready[0]
+    return max(ready, key=lambda each: len(each[1].token_ids))
 
 
 def _active(plan: Plan) -> list[Plan]:

@@ -5,27 +5,30 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from tiercel import engines, rpc
-from tiercel.decoding import Vocabulary
+from tiercel.decoding import MAX_SUPPORT, CosdTree, Vocabulary, in_force
 from tiercel.draft_stream import TokenSequence
-from tiercel.errors import InvalidRequest
+from tiercel.errors import InvalidRequest, PlanRefused
 from tiercel.plan_rules import check_plan
 from tiercel.replies import TierDescription
+from tiercel.rules import check_rules
 from tiercel.scores import ScoreAsk, Scores
 from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.draft_ahead import DraftAhead
 from tiercel.speculation.draft_server import Drafts, DraftServer
+from tiercel.speculation.judging import Terms
 from tiercel.speculation.link import Link
 from tiercel.speculation.proposer import ModelProposer, Proposer
 from tiercel.speculation.remote_link import RemoteLink
 from tiercel.speculation.request import Lost, Observer, Request
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.scoring import Scorer, scoring
-from tiercel.speculation.session import Session, Terms
+from tiercel.speculation.session import Session
 from tiercel.speculation.slots import Slots
 from tiercel.tokenizer import Tokenizer
-from tiercel.types import Message, Plan, SamplingParams
+from tiercel.types import Evidence, Message, Plan, Rule, SamplingParams
 from tiercel.wire.draft import DraftOpening
 
 
@@ -39,6 +42,8 @@ class Habits:
     message_gap_s: float = 0.0  # between two messages with tokens of one answer
     always_draft: bool = False  # ask drafters that do not pay, too
     allowed_drafters: tuple[str, ...] = ("localhost:*", "127.0.0.1:*", "[::1]:*")
+    draft_support: int = MAX_SUPPORT  # tokens of the distributions that are sent with a draft
+    cosd_tree: CosdTree | None = None  # that the rule of fusion by a tree judges by
 
 
 class ModelTier:
@@ -69,6 +74,8 @@ class ModelTier:
         if plan.tier != self.name:
             raise InvalidRequest("plan.tier", plan.tier, f"this is {self.name}")
         check_plan(plan, allowed=self.habits.allowed_drafters)
+        if in_force(plan.acceptance) is Rule.COSD_TREE and self.habits.cosd_tree is None:
+            raise PlanRefused(f"{self.name} has no decision tree for {Rule.COSD_TREE.value}")
 
     def check_length(self, field: str, token_ids: Sequence[int]) -> None:
         """Raise InvalidRequest for a sequence that leaves no room for a token."""
@@ -86,6 +93,7 @@ class ModelTier:
         stop_token_ids: Iterable[int],
         max_new_tokens: int,
         messages: tuple[Message, ...],
+        asked: Evidence = Evidence.NONE,
     ) -> Request:
         """Return what drafters of this tier must know of a request."""
         return Request(
@@ -103,6 +111,7 @@ class ModelTier:
             tokens_ahead=self.habits.tokens_ahead,
             always_draft=self.habits.always_draft,
             aheads=self._aheads,
+            asked=asked,
         )
 
     @asynccontextmanager
@@ -110,7 +119,15 @@ class ModelTier:
         self, prefix: Sequence[int], plan: Plan, request: Request, on_lost: Lost
     ) -> AsyncIterator[Decoder]:
         """Open a session on `prefix` with the plan's drafters; everything ends with the body."""
-        terms = Terms(request.num_prompt_tokens, request.params, plan.acceptance.rule)
+        terms = Terms(
+            num_prompt_tokens=request.num_prompt_tokens,
+            params=request.params,
+            acceptance=plan.acceptance,
+            names=(self.name, plan.address),
+            asked=request.asked,
+            support=self.habits.draft_support,
+            tree=self.habits.cosd_tree,
+        )
         session = Session(self.runner, self._vocabulary, TokenSequence(prefix), terms)
         decoder = Decoder(session, plan, request, self._open_link, on_lost)
         try:
@@ -159,7 +176,7 @@ class ModelTier:
     async def _proposer(
         self, opening: DraftOpening, deadline: float, lost: Lost
     ) -> AsyncIterator[Proposer]:
-        self.check_plan(opening.plan)
+        self._check_draft_plan(opening.plan, opening.evidence)
         self.check_length("open.prefix.token_ids", opening.prefix.token_ids)
         request = self.request(
             request_id=opening.request_id,
@@ -169,10 +186,16 @@ class ModelTier:
             stop_token_ids=opening.stop_token_ids,
             max_new_tokens=opening.max_new_tokens,
             messages=opening.messages,
+            asked=opening.evidence,
         )
         prefix = opening.prefix.token_ids
+        check = partial(self._check_draft_plan, asked=opening.evidence)
         async with self.decoder(prefix, opening.plan, request, lost) as decoder:
-            yield ModelProposer(decoder, self.check_plan)
+            yield ModelProposer(decoder, check)
+
+    def _check_draft_plan(self, plan: Plan, asked: Evidence) -> None:
+        self.check_plan(plan)
+        check_rules(plan, asked)
 
 
 @dataclass(frozen=True)

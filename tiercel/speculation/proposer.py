@@ -8,7 +8,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tiercel.decoding import TokenDistribution
+from tiercel.draft_stream import Origin
 from tiercel.speculation.decoder import Decoder
+from tiercel.speculation.judging import Verified
 from tiercel.types import PairStats, Plan, TierStats
 
 
@@ -21,6 +24,16 @@ class Proposal:
     compute_s: float
     # A number: the run ends here, and its last so many tokens are too unlikely to be sent.
     num_unsure: int | None = None
+    # One for each token, where the parent asked for it.
+    probs: tuple[float, ...] | None = None
+    distributions: tuple[TokenDistribution, ...] | None = None
+
+    def origins(self) -> list[Origin]:
+        """Return what is said of each token."""
+        unknown = (None,) * len(self.token_ids)
+        probs, distributions = self.probs or unknown, self.distributions or unknown
+        said = zip(self.sources, probs, distributions, strict=True)
+        return [Origin(*one) for one in said]
 
 
 class Proposer(Protocol):
@@ -76,7 +89,7 @@ class ModelProposer:
         self._decoder.append(token_ids)
 
     async def propose(self, max_tokens: int) -> Proposal | None:
-        """Decode one step; a token less likely than the plan's draft_confidence ends the run."""
+        """Decode one step; where the model is less sure than draft_confidence the run ends."""
         if self._decoder.session.room <= 0:
             return Proposal((), (), 0.0, num_unsure=0)
         confidence = self._decoder.plan.draft_confidence
@@ -85,9 +98,15 @@ class ModelProposer:
         step = await self._decoder.step(max_tokens, wanted, ahead=confidence <= 0)
         if step is None:
             return None
-        is_unsure = confidence > 0 and exp(step.logprobs[-1].logprob) < confidence
-        num_unsure = 1 if is_unsure else None
-        return Proposal(step.token_ids, step.sources, step.compute_s, num_unsure)
+        verified = step.verified
+        return Proposal(
+            step.token_ids,
+            step.sources,
+            verified.compute_s,
+            _num_unsure(verified, confidence) if confidence > 0 else None,
+            verified.probs,
+            verified.distributions,
+        )
 
     def replan(self, plan: Plan) -> None:
         """Change what lies below; raises PlanRefused or InvalidRequest."""
@@ -101,3 +120,15 @@ class ModelProposer:
     async def close(self) -> None:
         """Give everything back."""
         await self._decoder.close()
+
+
+def _num_unsure(verified: Verified, confidence: float) -> int | None:
+    """Return how many tokens at the end are not to be sent; None if all are.
+
+    A token that was drawn from what is sent may not be dropped for what it is, only for how little
+    its model knew: in every place alike, for some tokens were drafted below, and some were not.
+    """
+    if verified.distributions is None:
+        return 1 if exp(verified.logprobs[-1].logprob) < confidence else None
+    sure = [one.shares.max() >= confidence for one in verified.distributions]
+    return None if all(sure) else len(sure) - sure.index(False)

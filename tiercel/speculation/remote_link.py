@@ -97,6 +97,10 @@ class RemoteLink:
         if round.num_drafted:
             self._ahead.round(round.seconds, round.num_drafted, self._length.acceptance_rate)
 
+    def rejected(self, position: int) -> None:
+        """Note that of the last draft the tokens from `position` on were rejected."""
+        self._stream.rejected(position)
+
     def cut(self, length: int) -> None:
         """Note that the parent's sequence was cut; the drafter learns it when it is asked next."""
         self._stream.cut(length)

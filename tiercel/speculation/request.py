@@ -1,11 +1,12 @@
 """What a parent's drafters must know of one request, and where they tell what happened."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from tiercel.decoding import Randomness
 from tiercel.draft_stream import TokenSequence
 from tiercel.speculation.draft_ahead import DraftAhead
-from tiercel.types import Message, Plan, SamplingParams
+from tiercel.types import Evidence, Message, Plan, SamplingParams
 from tiercel.wire.draft import DraftOpening
 from tiercel.wire.requests import TokenIds
 
@@ -27,6 +28,8 @@ class Request:
     heartbeat_s: float = 2.0
     tokens_ahead: int = 0  # most credit beyond one block
     always_draft: bool = False
+    asked: Evidence = Evidence.NONE  # by the parent's own parent, of the parent
+    evidence: Evidence = Evidence.NONE  # what the parent asks of its drafters
     # By a drafter's address; the parent's requests share them: what pays depends on the machines.
     aheads: dict[str, DraftAhead] = field(default_factory=dict)
 
@@ -44,12 +47,23 @@ class Request:
             plan=plan,
             prefix=TokenIds(tuple(sequence.tokens()), self.tokenizer_fingerprint),
             num_prompt_tokens=self.num_prompt_tokens,
-            params=self.params,
+            params=self._params(plan),
             stop_token_ids=self.stop_token_ids,
             max_new_tokens=max(0, self.max_new_tokens - num_generated),
             max_tokens_ahead=plan.num_speculative_tokens + self.ahead(plan.address).num_tokens,
             messages=self.messages,
+            evidence=self.evidence,
         )
+
+    def _params(self, plan: Plan) -> SamplingParams:
+        """Return how a drafter samples: with noise of its own if it tells what it draws from.
+
+        The noise differs by the place in the plan, for one tier may stand in two.
+        """
+        if self.evidence is not Evidence.DISTRIBUTIONS:
+            return self.params
+        own = Randomness.of(self.params.seed, self.parent, plan.tier, plan.address)
+        return replace(self.params, seed=own.key)
 
 
 # Called with the path down to a lost tier, the reason, and whether it could not be reached.

@@ -3,36 +3,20 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 
-from tiercel.decoding import Draft, Randomness, Target, Vocabulary, logprobs, verify
+from tiercel.decoding import Randomness, Vocabulary
 from tiercel.draft_stream import TokenSequence
 from tiercel.engines.language_model import Logits
 from tiercel.speculation.hidden_states import HiddenStates
+from tiercel.speculation.judging import Terms, Verified, judge
+from tiercel.speculation.link import NO_DRAFT, Draft
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.turn import Memory, Turn
-from tiercel.types import Acceptance, Rule, SamplingParams, TierStats, TokenLogprob
+from tiercel.types import Acceptance, Evidence, TierStats
 
 # Tokens that the model may be ahead of what was asked for: enough never to wait.
 _MOST_AHEAD = 3
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What a session is to decode and how; the same at every level of a chain."""
-
-    num_prompt_tokens: int
-    params: SamplingParams
-    rule: Rule = Rule.EXACT
-
-
-@dataclass(frozen=True)
-class Verified:
-    """What a pass added to the sequence: the accepted draft tokens and the one that follows."""
-
-    token_ids: tuple[int, ...]
-    num_accepted: int
-    logprobs: tuple[TokenLogprob, ...]
-    compute_s: float = 0.0  # of the passes, which other sessions may have shared
 
 
 @dataclass(frozen=True)
@@ -47,11 +31,12 @@ class Ahead:
 class _Job:
     """What is to be judged: a draft whose first token has an offset in the generated text."""
 
-    draft: tuple[int, ...]
+    draft: Draft
     offset: int  # in bytes
     num_top_logprobs: int | None
     ahead: Ahead
     generation: int
+    terms: Terms
 
 
 class Session:
@@ -67,6 +52,9 @@ class Session:
         self.sequence = prefix
         self.generation = 0  # grows with every change from outside
         self._runner, self._vocabulary, self._terms = runner, vocabulary, terms
+        opened_at = prefix.hash_at(len(prefix))
+        self._randomness = Randomness.of(terms.params.seed, *terms.names, opened_at)
+        self._runs = count()  # of the rule's random numbers: each verdict has its own
         self.hidden = HiddenStates(runner.description)
         # All but the prompt's last token stays in the cache; that one may be fed again.
         self._memory = Memory(num_lasting=max(0, terms.num_prompt_tokens - 1))
@@ -111,9 +99,18 @@ class Session:
         self._note_offsets(token_ids)
         self._void()
 
+    @property
+    def evidence(self) -> Evidence:
+        """What the rule in force needs to know of a draft."""
+        return self._terms.evidence
+
+    def judge_by(self, acceptance: Acceptance) -> None:
+        """Judge by another rule from the next draft on."""
+        self._terms = replace(self._terms, acceptance=acceptance)
+
     async def verify(
         self,
-        draft: Sequence[int],
+        draft: Draft = NO_DRAFT,
         num_top_logprobs: int | None = None,
         ahead: Ahead = Ahead(),
     ) -> Verified | None:
@@ -122,7 +119,7 @@ class Session:
         An empty draft is plain decoding; then the model may go on `ahead`. While it is, the draft
         must be empty. `num_top_logprobs` None gives no log-probabilities.
         Returns None if the sequence was changed meanwhile. Raises ModelFault, and InvalidRequest
-        if the model's context is full.
+        if the model's context is full or a token is not in the distribution that came with it.
         """
         generation, length = self.generation, len(self.sequence)
         self._floor = length
@@ -133,10 +130,11 @@ class Session:
         else:
             # The last token goes in again if the cache holds it: its logits are what is asked for.
             start = min(self._fed_length, length - 1)
-            tokens = [*self.sequence.tokens(start), *draft]
+            tokens = [*self.sequence.tokens(start), *draft.token_ids]
             self._may_follow = True
             self._num_taken = self._num_followed
-            job = _Job(tuple(draft), self._offsets[-1], num_top_logprobs, ahead, generation)
+            offset, terms = self._offsets[-1], self._terms
+            job = _Job(draft, offset, num_top_logprobs, ahead, generation, terms)
             turn = self._turn(start, tokens, job)
             verified = await self._runner.run(turn)
         self._note_time(turn.seconds, is_prefill=turn.start < self._terms.num_prompt_tokens - 1)
@@ -182,9 +180,9 @@ class Session:
             memory=self._memory,
             start=start,
             tokens=tokens,
-            num_logits=len(job.draft) + 1,
-            hidden=self.hidden.space(len(job.draft) + 1),
-            judge=partial(self._judge, job),
+            num_logits=len(job.draft.token_ids) + 1,
+            hidden=self.hidden.space(len(job.draft.token_ids) + 1),
+            judge=partial(self._judge, job, self._randomness.run(next(self._runs))),
             is_stale=lambda: job.generation != self.generation,
             follow=partial(self._follow, start + len(tokens), job),
         )
@@ -194,7 +192,7 @@ class Session:
         ahead, tokens = job.ahead, verified.token_ids
         is_last = ahead.num_tokens <= 0 or tokens[-1] in ahead.stop_token_ids
         is_far = self._num_followed - self._num_taken >= _MOST_AHEAD
-        if job.draft or is_last or is_far or not self._may_follow:
+        if job.draft.token_ids or is_last or is_far or not self._may_follow:
             return None
         self._num_followed += 1
         following = replace(
@@ -204,20 +202,9 @@ class Session:
         )
         return self._turn(start, tokens, following)
 
-    def _judge(self, job: _Job, logits: Logits) -> Verified:
-        terms = self._terms
-        verdict = verify(
-            Acceptance(terms.rule),
-            Draft(job.draft),
-            Target(logits, terms.params, self._vocabulary, job.offset),
-            Randomness.of(terms.params.seed, "verdict").run(job.offset),
-        )
-        token_ids = verdict.committed(job.draft)
-        return Verified(
-            token_ids=token_ids,
-            num_accepted=verdict.num_accepted,
-            logprobs=_logprobs(logits, token_ids, job.num_top_logprobs),
-        )
+    def _judge(self, job: _Job, randomness: Randomness, logits: Logits) -> Verified:
+        target = job.terms.target(logits, self._vocabulary, job.offset)
+        return judge(job.terms, job.draft.to_judge(), target, randomness, job.num_top_logprobs)
 
     def _note_offsets(self, token_ids: Iterable[int]) -> None:
         for token_id in token_ids:
@@ -228,12 +215,3 @@ class Session:
             self._prefill_s += seconds
         else:
             self._compute_s += seconds
-
-
-def _logprobs(
-    logits: Logits, token_ids: Sequence[int], num_top: int | None
-) -> tuple[TokenLogprob, ...]:
-    if num_top is None:
-        return ()
-    rows = zip(logits, token_ids, strict=False)
-    return tuple(logprobs(row, token_id, num_top) for row, token_id in rows)

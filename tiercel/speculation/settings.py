@@ -3,7 +3,9 @@
 from pydantic import Field
 
 from tiercel import config
+from tiercel.decoding import MAX_SUPPORT, CosdTree
 from tiercel.speculation.model_tier import Habits, ModelSource
+from tiercel.wire.distributions import MAX_ENTRIES
 
 
 class TierSettings(config.Settings):
@@ -58,6 +60,16 @@ class TierSettings(config.Settings):
     always_draft: bool = Field(
         default=False, description="go on asking drafters that do not pay; for measurements"
     )
+    draft_support: int = Field(
+        default=MAX_SUPPORT,
+        ge=1,
+        le=MAX_ENTRIES,
+        description="tokens of the distributions that this tier, drafting, draws from and sends"
+        " where a rule asks for them",
+    )
+    cosd_tree: str = Field(
+        default="", description="file of the decision tree that the rule cosd_tree judges by"
+    )
     allowed_drafters: list[str] = Field(
         default_factory=lambda: list(Habits.allowed_drafters),
         description="patterns of addresses that plans may name as drafters",
@@ -86,4 +98,6 @@ class TierSettings(config.Settings):
             message_gap_s=self.message_gap_s,
             always_draft=self.always_draft,
             allowed_drafters=tuple(self.allowed_drafters),
+            draft_support=self.draft_support,
+            cosd_tree=CosdTree.load(self.cosd_tree) if self.cosd_tree else None,
         )

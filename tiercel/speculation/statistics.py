@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from tiercel import telemetry
 from tiercel.draft_stream import Judgement
+from tiercel.speculation.judging import Likeness
 from tiercel.types import PairStats, TierStats
 
 
@@ -19,6 +20,16 @@ def count_judgement(pair: PairStats, judgement: Judgement) -> None:
     )
 
 
+def count_likeness(verifier: str, drafter: str, likeness: Likeness) -> None:
+    """Count for the metrics how far a drafter's distributions lay from its parent's."""
+    telemetry.count_likeness(
+        verifier,
+        drafter,
+        num_compared=likeness.num_compared,
+        total_variation=likeness.total_variation,
+    )
+
+
 def credible_pairs(pairs: Iterable[PairStats], names: set[str]) -> list[PairStats]:
     """Return the rows that a drafter may send: of tiers below it, once each, that add up."""
     kept = {
@@ -28,6 +39,7 @@ def credible_pairs(pairs: Iterable[PairStats], names: set[str]) -> list[PairStat
         and pair.verifier in names
         and pair.num_accepted_tokens + pair.num_rejected_tokens <= pair.num_draft_tokens
         and sum(pair.accepted_per_position) == pair.num_accepted_tokens
+        and 0.0 <= pair.total_variation <= pair.num_compared
     }
     return list(kept.values())
 

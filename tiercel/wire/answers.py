@@ -5,7 +5,15 @@ from dataclasses import asdict
 from tiercel.replies import Committed, TierDescription
 from tiercel.sessions import SessionEnd
 from tiercel.v1 import decoding_pb2, tier_pb2
-from tiercel.wire.results import logprob_to_pb, reason_to_pb, spans_to_pb, to_ns, usage_to_pb
+from tiercel.wire.results import (
+    logprob_to_pb,
+    reason_to_pb,
+    replacement_to_pb,
+    rule_use_to_pb,
+    spans_to_pb,
+    to_ns,
+    usage_to_pb,
+)
 
 
 def committed_to_pb(committed: Committed) -> decoding_pb2.Committed:
@@ -19,6 +27,7 @@ def committed_to_pb(committed: Committed) -> decoding_pb2.Committed:
         plan_version=committed.plan_version,
         compute_ns=to_ns(committed.compute_s),
         text_lengths=committed.text_lengths,
+        replacements=[replacement_to_pb(one) for one in committed.replacements],
     )
 
 
@@ -28,6 +37,7 @@ def end_to_pb(end: SessionEnd) -> decoding_pb2.Finished:
         reason=reason_to_pb(end.reason),
         usage=usage_to_pb(end.usage),
         stop_string=end.stop_string,
+        rule_use=rule_use_to_pb(end.rule_use) if end.rule_use else None,
     )
 
 

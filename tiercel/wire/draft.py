@@ -1,16 +1,25 @@
 """The messages of the draft stream to protobuf and back."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tiercel.decoding.draft import Draft, check_draft
 from tiercel.draft_stream import Advance, Block, Resync
 from tiercel.errors import InvalidRequest
-from tiercel.types import Message, Plan, SamplingParams, Span
+from tiercel.types import Evidence, Message, Plan, SamplingParams, Span
 from tiercel.v1 import drafter_pb2 as pb
-from tiercel.wire.plans import MAX_SPECULATIVE_TOKENS, plan_from_pb, plan_to_pb
+from tiercel.wire.distributions import distributions_from_pb, distributions_to_pb
+from tiercel.wire.plans import (
+    MAX_SPECULATIVE_TOKENS,
+    evidence_from_pb,
+    evidence_to_pb,
+    plan_from_pb,
+    plan_to_pb,
+)
 from tiercel.wire.requests import (
     TokenIds,
     messages_from_pb,
@@ -39,6 +48,7 @@ class DraftOpening:
     max_new_tokens: int
     max_tokens_ahead: int
     messages: tuple[Message, ...] = ()
+    evidence: Evidence = Evidence.NONE
 
 
 def opening_to_pb(opening: DraftOpening) -> pb.DraftOpen:
@@ -53,6 +63,7 @@ def opening_to_pb(opening: DraftOpening) -> pb.DraftOpen:
         max_new_tokens=opening.max_new_tokens,
         max_tokens_ahead=opening.max_tokens_ahead,
         messages=messages_to_pb(opening.messages),
+        evidence=evidence_to_pb(opening.evidence),
     )
 
 
@@ -73,6 +84,7 @@ def opening_from_pb(message: pb.DraftOpen) -> DraftOpening:
         max_new_tokens=message.max_new_tokens,
         max_tokens_ahead=message.max_tokens_ahead,
         messages=messages_from_pb(message.messages),
+        evidence=evidence_from_pb(message.evidence),
     )
 
 
@@ -138,22 +150,47 @@ def block_to_pb(block: Block) -> pb.DraftBlock:
         token_ids=block.token_ids,
         prefix_hash=block.prefix_hash,
         spans=spans_to_pb(spans_of(block.sources)),
+        probs=block.probs,
+        distributions=distributions_to_pb(block.distributions or ()),
     )
 
 
-def block_from_pb(message: pb.DraftBlock, *, vocab_size: int, max_tokens: int) -> Block:
-    """Return the block; raises InvalidRequest for a bad id, length or provenance."""
+def block_from_pb(
+    message: pb.DraftBlock,
+    *,
+    vocab_size: int,
+    max_tokens: int,
+    evidence: Evidence = Evidence.NONE,
+) -> Block:
+    """Return the block; raises InvalidRequest for a bad id, length, provenance or probability.
+
+    Of how its tokens were drawn it holds what was asked for, the `evidence`.
+    """
     check_ids("block.token_ids", message.token_ids, vocab_size)
     if len(message.token_ids) > max_tokens:
         raise InvalidRequest("block.token_ids", len(message.token_ids), f"over {max_tokens} tokens")
     if sum(span.num_tokens for span in message.spans) != len(message.token_ids):
         raise InvalidRequest("block.spans", len(message.spans), "must cover the block's tokens")
+    draft = _draft_from_pb(message, evidence)
+    check_draft(draft, vocab_size or sys.maxsize)
     return Block(
         epoch=message.epoch,
         start_position=message.start_position,
-        token_ids=tuple(message.token_ids),
+        token_ids=draft.token_ids,
         prefix_hash=message.prefix_hash,
         sources=tuple(span.tier for span in message.spans for _ in range(span.num_tokens)),
+        probs=draft.probs,
+        distributions=draft.distributions,
+    )
+
+
+def _draft_from_pb(message: pb.DraftBlock, evidence: Evidence) -> Draft:
+    asks_probs = evidence is Evidence.PROBS and len(message.probs) > 0
+    asks_all = evidence is Evidence.DISTRIBUTIONS and len(message.distributions) > 0
+    return Draft(
+        token_ids=tuple(message.token_ids),
+        probs=tuple(message.probs) if asks_probs else None,
+        distributions=distributions_from_pb(message.distributions) if asks_all else None,
     )
 
 

@@ -148,6 +148,9 @@ def _check_pair(pair: decoding_pb2.PairStats, where: str) -> None:
     if pair.num_accepted_tokens + pair.num_rejected_tokens > pair.num_draft_tokens:
         why = "more tokens are accepted and rejected than were drafted"
         raise InvalidRequest(f"{where}num_draft_tokens", pair.num_draft_tokens, why)
+    if not 0.0 <= pair.total_variation <= pair.num_compared:  # NaN too
+        why = "must be from 0 to num_compared"
+        raise InvalidRequest(f"{where}total_variation", pair.total_variation, why)
 
 
 def _check_name(name: str, field: str) -> None:

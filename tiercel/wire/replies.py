@@ -19,6 +19,8 @@ from tiercel.wire.plans import acceptance_from_pb, plan_from_pb
 from tiercel.wire.results import (
     logprob_from_pb,
     reason_from_pb,
+    replacement_from_pb,
+    rule_use_from_pb,
     spans_from_pb,
     to_s,
     usage_from_pb,
@@ -55,20 +57,23 @@ def committed_from_pb(message: decoding_pb2.Committed) -> Committed:
         logprobs=tuple(logprob_from_pb(entry) for entry in message.logprobs),
         plan_version=message.plan_version,
         compute_s=to_s(message.compute_ns),
+        replacements=tuple(replacement_from_pb(one) for one in message.replacements),
     )
 
 
 def finished_from_pb(message: router_pb2.GenerateFinished) -> Finished:
     """Return the end of an answer."""
+    end = message.finished
     return Finished(
-        reason=reason_from_pb(message.finished.reason),
-        usage=usage_from_pb(message.finished.usage),
+        reason=reason_from_pb(end.reason),
+        usage=usage_from_pb(end.usage),
         seed=message.seed,
         exact=message.exactness == router_pb2.EXACTNESS_HELD,
-        stop_string=message.finished.stop_string,
+        stop_string=end.stop_string,
         lossy_rules=_rules_from_pb(message.lossy_rules),
         num_failovers=message.num_failovers,
         decision_id=message.decision_id,
+        rule_use=rule_use_from_pb(end.rule_use) if end.HasField("rule_use") else None,
     )
 
 

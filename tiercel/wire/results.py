@@ -2,8 +2,18 @@
 
 from collections.abc import Iterable
 
-from tiercel.types import FinishReason, PairStats, Span, TierStats, TokenLogprob, Usage
+from tiercel.rules import RuleUse
+from tiercel.types import (
+    FinishReason,
+    PairStats,
+    Replacement,
+    Span,
+    TierStats,
+    TokenLogprob,
+    Usage,
+)
 from tiercel.v1 import decoding_pb2 as pb
+from tiercel.wire.plans import acceptance_from_pb, rule_to_pb
 
 _REASONS: dict[FinishReason, pb.FinishReason.ValueType] = {
     FinishReason.STOP_TOKEN: pb.FINISH_REASON_STOP_TOKEN,
@@ -57,6 +67,34 @@ def logprob_from_pb(message: pb.TokenLogprob) -> TokenLogprob:
     return TokenLogprob(message.token_id, message.logprob, top)
 
 
+def replacement_to_pb(replacement: Replacement) -> pb.Replacement:
+    """Return the message for a token that fusion put in the place of the draft's."""
+    return pb.Replacement(**vars(replacement))
+
+
+def replacement_from_pb(message: pb.Replacement) -> Replacement:
+    """Return a token that fusion put in the place of the draft's."""
+    names = [field.name for field in message.DESCRIPTOR.fields]
+    return Replacement(**{name: getattr(message, name) for name in names})
+
+
+def rule_use_to_pb(use: RuleUse) -> pb.RuleUse:
+    """Return the message for what the root's rule did."""
+    return pb.RuleUse(**vars(use) | {"rule": rule_to_pb(use.rule)})
+
+
+def rule_use_from_pb(message: pb.RuleUse) -> RuleUse:
+    """Return what the root's rule did; raises InvalidRequest for an unknown rule."""
+    return RuleUse(
+        rule=acceptance_from_pb(pb.Acceptance(rule=message.rule)).rule,
+        strictness=message.strictness,
+        num_compared_tokens=message.num_compared_tokens,
+        num_divergent_tokens=message.num_divergent_tokens,
+        logprob_gap=message.logprob_gap,
+        num_unjudged_tokens=message.num_unjudged_tokens,
+    )
+
+
 def pair_to_pb(pair: PairStats) -> pb.PairStats:
     """Return the message for what one drafter did for one parent."""
     return pb.PairStats(
@@ -69,6 +107,8 @@ def pair_to_pb(pair: PairStats) -> pb.PairStats:
         accepted_per_position=pair.accepted_per_position,
         num_late=pair.num_late,
         draft_compute_ns=to_ns(pair.draft_compute_s),
+        num_compared=pair.num_compared,
+        total_variation=pair.total_variation,
     )
 
 
@@ -84,6 +124,8 @@ def pair_from_pb(message: pb.PairStats) -> PairStats:
         accepted_per_position=list(message.accepted_per_position),
         num_late=message.num_late,
         draft_compute_s=to_s(message.draft_compute_ns),
+        num_compared=message.num_compared,
+        total_variation=message.total_variation,
     )
 
 

@@ -15,12 +15,11 @@ from tiercel.replies import (
     ReplicaState,
 )
 from tiercel.sessions import Ask, Objective, SessionEnd
-from tiercel.types import Acceptance, Plan, Rule
 from tiercel.v1 import decoding_pb2, router_pb2
 from tiercel.wire.answers import committed_to_pb, description_to_pb, end_to_pb
 from tiercel.wire.feedback import MAX_NAME_LENGTH
 from tiercel.wire.outlines import outline_from_pb
-from tiercel.wire.plans import plan_to_pb
+from tiercel.wire.plans import acceptance_from_pb, plan_to_pb, rule_to_pb
 from tiercel.wire.requests import (
     num_top_logprobs_from_pb,
     prompt_from_pb,
@@ -74,7 +73,9 @@ def kind_from_pb(kind: str) -> str:
 def objective_from_pb(message: router_pb2.Objective) -> Objective:
     """Return what the caller wants of the plan; raises InvalidRequest for a bad plan."""
     outline = outline_from_pb(message.plan) if message.HasField("plan") else None
-    return Objective(message.plan_name, outline, message.policy)
+    asked = message.HasField("acceptance")
+    acceptance = acceptance_from_pb(message.acceptance) if asked else None
+    return Objective(message.plan_name, outline, message.policy, acceptance)
 
 
 def reply_to_pb(reply: Decision | Committed | Finished) -> router_pb2.GenerateResponse:
@@ -103,11 +104,13 @@ def decision_to_pb(decision: Decision) -> router_pb2.Decision:
 def finished_to_pb(finished: Finished) -> router_pb2.GenerateFinished:
     """Return the message for the end of an answer."""
     held, not_held = router_pb2.EXACTNESS_HELD, router_pb2.EXACTNESS_NOT_HELD
+    use = finished.rule_use
+    end = SessionEnd(finished.reason, finished.usage, finished.stop_string, use)
     return router_pb2.GenerateFinished(
-        finished=end_to_pb(SessionEnd(finished.reason, finished.usage, finished.stop_string)),
+        finished=end_to_pb(end),
         seed=finished.seed,
         exactness=held if finished.exact else not_held,
-        lossy_rules=[_rule_to_pb(rule) for rule in finished.lossy_rules],
+        lossy_rules=[rule_to_pb(rule) for rule in finished.lossy_rules],
         num_failovers=finished.num_failovers,
         decision_id=finished.decision_id,
     )
@@ -140,10 +143,6 @@ def _candidate_to_pb(candidate: Candidate) -> router_pb2.Candidate:
         predicted_s=candidate.predicted_s,
         predicted_quality=candidate.predicted_quality,
     )
-
-
-def _rule_to_pb(rule: Rule) -> decoding_pb2.AcceptanceRule.ValueType:
-    return plan_to_pb(Plan("", acceptance=Acceptance(rule))).acceptance.rule
 
 
 def _name(name: str, field: str) -> str:

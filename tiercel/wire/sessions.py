@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tiercel.sessions import Ask, DrafterLost, Opened, SessionEnd, SessionEvent
 from tiercel.types import Plan
+from tiercel.v1 import decoding_pb2
 from tiercel.v1 import verifier_pb2 as pb
 from tiercel.wire.plans import plan_from_pb, plan_to_pb
 from tiercel.wire.replies import committed_from_pb
@@ -17,7 +18,7 @@ from tiercel.wire.requests import (
     stop_to_pb,
     token_ids_from_pb,
 )
-from tiercel.wire.results import reason_from_pb, usage_from_pb
+from tiercel.wire.results import reason_from_pb, rule_use_from_pb, usage_from_pb
 
 
 def open_to_pb(ask: Ask, plan: Plan, committed: Sequence[int]) -> pb.GenerateOpen:
@@ -65,9 +66,15 @@ def event_from_pb(message: pb.VerifierGenerateResponse) -> SessionEvent | None:
         lost = message.drafter_lost
         return DrafterLost(tuple(lost.path), lost.reason, lost.unreachable)
     if kind == "finished":
-        end = message.finished
-        return SessionEnd(reason_from_pb(end.reason), usage_from_pb(end.usage), end.stop_string)
+        return end_from_pb(message.finished)
     return None
+
+
+def end_from_pb(message: decoding_pb2.Finished) -> SessionEnd:
+    """Return the end of a session."""
+    use = rule_use_from_pb(message.rule_use) if message.HasField("rule_use") else None
+    reason, usage = reason_from_pb(message.reason), usage_from_pb(message.usage)
+    return SessionEnd(reason, usage, message.stop_string, use)
 
 
 def holds_tokens(message: pb.VerifierGenerateResponse) -> bool:
@@ -87,6 +94,7 @@ def join_committed(first: pb.VerifierGenerateResponse, second: pb.VerifierGenera
     earlier.text += later.text
     earlier.text_lengths.extend(later.text_lengths)
     earlier.logprobs.extend(later.logprobs)
+    earlier.replacements.extend(later.replacements)
     earlier.compute_ns += later.compute_ns
     spans = list(later.spans)
     if earlier.spans and spans and earlier.spans[-1].tier == spans[0].tier:

@@ -1,0 +1,133 @@
+"""What becomes of a draft: the rule in force judges it, and what others want to know is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tiercel.decoding import (
+    MAX_SUPPORT,
+    CosdTree,
+    Draft,
+    Randomness,
+    Target,
+    TokenDistribution,
+    Verdict,
+    Vocabulary,
+    evidence_for,
+    logprobs,
+    total_variation,
+    verify,
+)
+from tiercel.engines.language_model import Logits
+from tiercel.rules import rule_at
+from tiercel.types import Acceptance, Evidence, SamplingParams, TokenLogprob
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a session is to decode and how."""
+
+    num_prompt_tokens: int
+    params: SamplingParams
+    acceptance: Acceptance = field(default_factory=Acceptance)
+    names: tuple[str, ...] = ()  # tell the session's random numbers from those of all others
+    asked: Evidence = Evidence.NONE  # what the session's own parent wants to know of each token
+    support: int = MAX_SUPPORT  # tokens of a distribution that are sent to that parent
+    tree: CosdTree | None = None  # that COSD_TREE judges by
+
+    @property
+    def rule(self) -> Acceptance:
+        """The rule that judges, with what the parent asks for in mind."""
+        return rule_at(self.acceptance, self.asked)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the rule needs to know of a draft."""
+        return evidence_for(self.rule, self.params)
+
+    def target(self, logits: Logits, vocabulary: Vocabulary, offset: int) -> Target:
+        """Return what a draft is held against: what is sent up, if that has to be known."""
+        support = self.support if self.asked is Evidence.DISTRIBUTIONS else 0
+        return Target(logits, self.params, vocabulary, offset, support)
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How far two models' distributions lay apart, over some positions."""
+
+    num_compared: int = 0
+    total_variation: float = 0.0  # summed
+
+    def __add__(self, other: "Likeness") -> "Likeness":
+        """Return both together."""
+        count = self.num_compared + other.num_compared
+        return Likeness(count, self.total_variation + other.total_variation)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a pass added to the sequence: the accepted draft tokens and the one that follows."""
+
+    token_ids: tuple[int, ...]
+    verdict: Verdict
+    acceptance: Acceptance  # by which it was judged
+    logprobs: tuple[TokenLogprob, ...] = ()
+    likeness: Likeness = Likeness()  # of the draft model and this one
+    # One for each token, if the session's parent asked for it.
+    probs: tuple[float, ...] | None = None
+    distributions: tuple[TokenDistribution, ...] | None = None
+    compute_s: float = 0.0  # of the passes, which other sessions may have shared
+
+    @property
+    def num_accepted(self) -> int:
+        """How many of the tokens are the draft's."""
+        return self.verdict.num_accepted
+
+
+def judge(
+    terms: Terms,
+    draft: Draft,
+    target: Target,
+    randomness: Randomness,
+    num_top_logprobs: int | None,
+) -> Verified:
+    """Return what stands of a draft, and what follows it; raises as `tiercel.decoding.verify`."""
+    verdict = verify(terms.rule, draft, target, randomness, terms.tree)
+    token_ids = verdict.committed(draft.token_ids)
+    verified = Verified(
+        token_ids=token_ids,
+        verdict=verdict,
+        acceptance=terms.rule,
+        logprobs=_logprobs(target.logits, token_ids, num_top_logprobs),
+        likeness=_likeness(draft, target, verdict),
+    )
+    return verified if terms.asked is Evidence.NONE else _with_evidence(verified, terms, target)
+
+
+def _with_evidence(verified: Verified, terms: Terms, target: Target) -> Verified:
+    own = _logprobs(target.logits, verified.token_ids, 0)
+    probs = tuple(float(np.exp(entry.logprob)) for entry in own)
+    if terms.asked is Evidence.PROBS:
+        return replace(verified, probs=probs)
+    places = range(len(verified.token_ids))
+    distributions = tuple(target.distribution(place) for place in places)
+    return replace(verified, probs=probs, distributions=distributions)
+
+
+def _likeness(draft: Draft, target: Target, verdict: Verdict) -> Likeness:
+    """Compare the distributions where the draft's prefix stands: up to the first rejection."""
+    if draft.distributions is None:
+        return Likeness()
+    count = min(verdict.num_accepted + 1, len(draft))
+    pairs = ((target.distribution(i), draft.distributions[i]) for i in range(count))
+    return Likeness(count, sum(total_variation(*pair) for pair in pairs))
+
+
+def _logprobs(
+    logits: Logits, token_ids: Sequence[int], num_top: int | None
+) -> tuple[TokenLogprob, ...]:
+    if num_top is None:
+        return ()
+    rows = zip(logits, token_ids, strict=False)
+    return tuple(logprobs(row, token_id, num_top) for row, token_id in rows)

@@ -74,7 +74,8 @@ def read_shard(path: Path, what: str) -> Shard:
             columns = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return Shard(path, columns, file.metadata() or {})
     except (OSError, SafetensorError) as error:
-        raise InvalidRequest(what, str(path), f"cannot be read: {error}") from None
+        why = f"cannot be read in {path.parent}: {error}"
+        raise InvalidRequest(what, path.name, why) from None
 
 
 def shard_paths(folder: Path) -> list[Path]:

@@ -51,8 +51,9 @@ class Collector:
             scores = {str(column): self._pilot_scores(column, each) for column in tiers}
             if each.scorer != "none" and len(scores) > 1 and all(scores.values()):
                 verdicts[each.name] = judge(each.digest, self._metric(tiers[0], each), scores)
-        pilot = Pilot(sets=verdicts)
-        write_pilot(self._root, pilot)
+        if verdicts != pilot.sets:
+            pilot = Pilot(sets=verdicts)
+            write_pilot(self._root, pilot)
         return pilot
 
     def run(self, units: Iterable[Unit]) -> None:

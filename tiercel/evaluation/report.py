@@ -8,8 +8,9 @@ import numpy as np
 from tiercel.evaluation.matrix import Cells
 from tiercel.evaluation.pilot import Pilot
 from tiercel.evaluation.statistics import Estimate, estimate
+from tiercel.types import FinishReason
 
-HEAD = ("set", "column", "metric", ">mean", ">95 %", ">prompts", ">tokens", ">length", "note")
+HEAD = ("set", "column", "metric", ">mean", ">95 %", ">prompts", ">tokens", ">cut off", "note")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Line:
     score: Estimate | None
     num_prompts: int
     mean_tokens: float
-    cut_off: float  # share of answers that ended at their greatest length
+    cut_off: float | None  # share of texts that ended at their greatest length
     note: str
 
     @property
@@ -30,7 +31,7 @@ class Line:
         """The line as texts for a table."""
         mean = f"{self.score.mean:.3f}" if self.score else ""
         interval = f"{self.score.low:.3f}-{self.score.high:.3f}" if self.score else ""
-        used = (f"{self.mean_tokens:.1f}", f"{self.cut_off:.0%}")
+        used = (f"{self.mean_tokens:.1f}", "" if self.cut_off is None else f"{self.cut_off:.0%}")
         where = (self.set_name, self.column, self.metric)
         return (*where, mean, interval, str(self.num_prompts), *used, self.note)
 
@@ -48,6 +49,8 @@ def _line(cells: Cells, pilot: Pilot) -> Line:
     for one in outcomes:
         by_prompt.setdefault(one.prompt_id, []).append(one.scores.get(metric, 0.0))
     means = [sum(scores) / len(scores) for scores in by_prompt.values()]
+    are_texts = not any(len(one.choice_logprobs) for one in outcomes)
+    cut_off = float(np.mean([one.finish is FinishReason.LENGTH for one in outcomes]))
     verdict = pilot.sets.get(manifest.set_name)
     return Line(
         set_name=manifest.set_name,
@@ -56,6 +59,6 @@ def _line(cells: Cells, pilot: Pilot) -> Line:
         score=estimate(means) if metric else None,
         num_prompts=len(by_prompt),
         mean_tokens=float(np.mean([len(one.token_ids) for one in outcomes])),
-        cut_off=float(np.mean([one.finish.value == "length" for one in outcomes])),
+        cut_off=cut_off if are_texts else None,
         note=f"cut: {verdict.why}" if verdict and verdict.is_cut else "",
     )

@@ -109,6 +109,11 @@ def collaborative(replaces: Replaces, num_speculative_tokens: int) -> Method:
     return method
 
 
+def turned(method: Method) -> Method:
+    """Return the method with the roles changed: the target drafts, the draft model judges."""
+    return lambda question, draft, target: method(question, target, draft)
+
+
 def _alone(question: Question, model: LanguageModel) -> Reading[Fused]:
     answer: list[int] = []
     with closing(Reader(model)) as reader:

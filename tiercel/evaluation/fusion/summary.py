@@ -1,6 +1,6 @@
 """A table of a fusion's results: accuracy with intervals, what was gained, what it took."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ _REPLICATES = 10_000
 
 @dataclass(frozen=True)
 class Row:
-    """One method on one set; `gain` is against the target alone, item by item."""
+    """One method on one set; `gain` is against the method's baseline, item by item."""
 
     set_name: str
     method: str
@@ -45,13 +45,14 @@ class Row:
         )
 
 
-def rows_of(results: Sequence[Result], baseline: str) -> list[Row]:
-    """Return a row for each set and method, in the order in which they first came."""
+def rows_of(results: Sequence[Result], baseline_of: Callable[[str], str]) -> list[Row]:
+    """Return a row for each set and method, by set; `baseline_of` names a method's baseline."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for one in results:
         groups.setdefault((one.set_name, one.method), []).append(one)
     return [
-        _row(some, groups.get((set_name, baseline), [])) for (set_name, _), some in groups.items()
+        _row(some, groups.get((set_name, baseline_of(method)), []))
+        for (set_name, method), some in sorted(groups.items(), key=lambda group: group[0])
     ]
 
 

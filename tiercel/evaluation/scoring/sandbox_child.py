@@ -5,6 +5,7 @@ own (users, mounts, processes, network), makes every mount read-only, and then r
 as a user without rights.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -27,7 +28,7 @@ class _MountAttributes(ctypes.Structure):
 
 
 def main() -> None:
-    """Confine this process, then run the program as its child."""
+    """Confine this process, then run the program as a grandchild of it."""
     megabytes, word, seconds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     program = sys.stdin.buffer.read()
     try:
@@ -35,12 +36,27 @@ def main() -> None:
     except OSError as error:
         sys.stderr.write(f"{error}\n")
         os._exit(NOT_CONFINED)
-    child = os.fork()  # the first process of the new namespace
-    if child:
-        _, status = os.waitpid(child, 0)
-        os._exit(os.waitstatus_to_exitcode(status) & 0x7F)
-    _limit(megabytes, seconds)
-    _run(program, word)
+    first = os.fork()
+    if not first:
+        _end_with_parent()
+        _watch(program, word, megabytes, seconds)
+    os.waitpid(first, 0)
+    os._exit(0)
+
+
+def _watch(program: bytes, word: str, megabytes: int, seconds: int) -> None:
+    """Be the first process of the namespace: when it ends, so does everything in it."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(writing)
+        _limit(megabytes, seconds)
+        _become(reading, word)
+    os.close(reading)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "wb") as pipe:
+        pipe.write(program)
+    os.waitpid(child, 0)
+    os._exit(0)
 
 
 def _confine() -> None:
@@ -66,8 +82,12 @@ def _confine() -> None:
     _call("syscall", _SYS_MOUNT_SETATTR, _AT_FDCWD, b"/", _AT_RECURSIVE, reference, size)
 
 
-def _limit(megabytes: int, seconds: int) -> None:
+def _end_with_parent() -> None:
     _call("prctl", _PR_SET_PDEATHSIG, 9, 0, 0, 0)
+
+
+def _limit(megabytes: int, seconds: int) -> None:
+    _end_with_parent()
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     for what, most in (
         (resource.RLIMIT_AS, megabytes << 20),
@@ -80,22 +100,14 @@ def _limit(megabytes: int, seconds: int) -> None:
         resource.setrlimit(what, (most, most))
 
 
-def _run(program: bytes, word: str) -> None:
-    """Become the program: an exec drops the rights that came with the user namespace."""
+def _become(reading: int, word: str) -> None:
+    """Run the program that comes from a pipe: an exec drops the rights of the user namespace."""
     said_at_end = os.dup(1)
-    os.set_inheritable(said_at_end, True)
+    for kept in (reading, said_at_end):
+        os.set_inheritable(kept, True)
     with open(os.devnull, "r+b") as nothing:
         for standard in (0, 1, 2):
             os.dup2(nothing.fileno(), standard)
-    reading, writing = os.pipe()
-    os.set_inheritable(reading, True)
-    if not os.fork():
-        os.close(reading)
-        os.close(said_at_end)
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(program)
-        os._exit(0)
-    os.close(writing)
     command = [sys.executable, "-I", "-S", "-c", _HARNESS, str(reading), str(said_at_end), word]
     os.execv(sys.executable, command)
 

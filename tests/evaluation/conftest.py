@@ -1,0 +1,61 @@
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_model import tiny_gguf
+from tiercel.errors import Unsupported
+from tiercel.evaluation.scoring.sandbox import passes
+
+
+@pytest.fixture(scope="session")
+def confined() -> None:
+    """Skip where the kernel permits no namespaces: nothing is run there, which is tested too."""
+    try:
+        passes("")
+    except Unsupported as why:
+        pytest.skip(str(why))
+
+
+@pytest.fixture(scope="session")
+def ladder(tmp_path_factory: pytest.TempPathFactory):
+    """The configuration of two tiny random tiers on the native engine."""
+    folder = tmp_path_factory.mktemp("ladder")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIERCEL_CACHE", str(folder / "cache"))
+        path = folder / "tiers.toml"
+        tiers = [
+            f'[tiers.{name}]\nservice = "verifier"\nengine = "native"\ndtype = "int8"\n'
+            f'model = "{tiny_gguf(folder, seed)}"\naddresses = ["localhost:{50000 + seed}"]\n'
+            for seed, name in enumerate(("small", "large"))
+        ]
+        plans = '[plans]\nsmall = "small"\n'
+        path.write_text('default_plan = "small"\n' + "".join(tiers) + plans)
+        yield path
+
+
+def data_folder(folder: Path, **sets: Sequence[Mapping[str, object]]) -> Path:
+    """Write each set's rows as its file."""
+    folder.mkdir(exist_ok=True)
+    for name, rows in sets.items():
+        lines = [json.dumps({"id": f"{name}-{at}", **row}) for at, row in enumerate(rows)]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def questions(count: int) -> list[dict[str, object]]:
+    """Rows of nq_open_dev's kind."""
+    return [
+        {"prompt": f"what follows {at}?", "reference": str(at + 1), "meta": {"answers": ["e", "s"]}}
+        for at in range(count)
+    ]
+
+
+def choices(count: int) -> list[dict[str, object]]:
+    """Rows of openbookqa_test's kind, with two or three letters."""
+    rows = []
+    for at in range(count):
+        listed = "\n".join(f"{letter}. {at}{letter}" for letter in "ABC"[: 2 + at % 2])
+        rows.append({"prompt": f"which of {at}\n{listed}\nAnswer:", "reference": "AB"[at % 2]})
+    return rows

@@ -11,7 +11,8 @@ from tiercel.cli.generate import generate
 from tiercel.cli.inspection import route, tiers
 from tiercel.cli.rate import rate
 from tiercel.cli.score import score
-from tiercel.cli.train import train
+from tiercel.cli.specialise import specialise
+from tiercel.cli.train import app as train
 from tiercel.cli.up import up
 
 app = typer.Typer(
@@ -22,8 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, generate, chat, route, tiers, rate, score, bench, train, demo):
+for command in (up, generate, chat, route, tiers, rate, score, bench, specialise, demo):
     app.command()(command)
+app.add_typer(train, name="train")
 app.add_typer(distill, name="distill")
 app.add_typer(evaluation, name="eval")
 

@@ -1,4 +1,7 @@
-"""`tiercel train`: records what running tiers do, and fits the router's predictor on it."""
+"""`tiercel train`: records what running tiers do, and fits the router's predictor on it.
+
+It is a group too: `tiercel train cosd-tree` learns something else.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from tiercel.cli.output import Output
 from tiercel.cli.private_fleet import OwnOption, private_deployment, running
 from tiercel.cli.running import fail, run, tell_failures
 from tiercel.cli.statistics import number
+from tiercel.cli.train_cosd_tree import cosd_tree
 from tiercel.cli.up import ConfigOption
 from tiercel.prediction import recording
 from tiercel.prediction.manifest import Manifest
@@ -24,6 +28,9 @@ from tiercel.prediction.records import PROMPTS, PromptLine, read_prompts
 HEAD_COLUMNS = ("predicts", "of", "model", ">outcomes", ">error", ">error of the mean")
 # Of the extra `train`.
 _FITTERS = ("sklearn", "skl2onnx")
+
+app = typer.Typer()
+app.command()(cosd_tree)
 
 OutOption = Annotated[
     Path, typer.Option(file_okay=False, help="Folder of the predictor and of its outcomes.")
@@ -47,7 +54,9 @@ RecordOption = Annotated[
 ]
 
 
+@app.callback(invoke_without_command=True)
 def train(
+    context: typer.Context,
     *,
     out: OutOption = Path("predictor"),
     prompts: PromptsOption = PROMPTS,
@@ -63,6 +72,8 @@ def train(
     json: options.JsonOption = False,
 ) -> None:
     """Record outcomes from the running tiers, and fit the predictor of the router on them."""
+    if context.invoked_subcommand:
+        return
     if not all(map(find_spec, _FITTERS)):
         fail("train needs scikit-learn and skl2onnx: pip install 'tiercel[train]'")
     output = Output()

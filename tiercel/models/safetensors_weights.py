@@ -136,3 +136,12 @@ def _stored_name(name: str) -> str:
     *path, part, kind = name.split(".")
     layer = f"model.layers.{path[1]}." if path else ""
     return f"{layer}{_NAMES[part]}.{kind}"
+
+
+def tensor_name(stored_name: str) -> str:
+    """Return the name that `Weights` gives a tensor of this Hugging Face name."""
+    parts = {stored: part for part, stored in _NAMES.items()}
+    *path, kind = stored_name.split(".")
+    if path[:2] == ["model", "layers"]:
+        return f"blk.{path[2]}.{parts['.'.join(path[3:])]}.{kind}"
+    return f"{parts['.'.join(path)]}.{kind}"

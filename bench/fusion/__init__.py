@@ -1,0 +1,1 @@
+"""What two models answer together, each way of joining them, against each alone."""

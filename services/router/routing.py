@@ -15,13 +15,15 @@ from services.router.outcomes import OutcomeReporter
 from services.router.planning import addressed, advised, check_asked
 from services.router.policy import Choice, Policy, Situation, policy_named
 from services.router.root_choice import RootChoice
+from tiercel.decoding import in_force
 from tiercel.errors import NotFound, PlanRefused, TiercelError
 from tiercel.learning import Outcome
 from tiercel.plan_text import Outline
 from tiercel.replies import Committed, Decision, Finished, NamedPlan, Overview
+from tiercel.rules import is_lossy
 from tiercel.sessions import Ask, Objective, SessionEnd
 from tiercel.tiers import Configuration
-from tiercel.types import Plan, Rule
+from tiercel.types import Plan
 
 Reply = Decision | Committed | Finished
 
@@ -138,6 +140,12 @@ class Router:
 
     def _decide(self, ask: Ask, objective: Objective, kind: str) -> tuple[Choice, Plan, str]:
         """Return the choice, its plan without addresses, and the name of the policy."""
+        choice, plan, policy = self._chosen(ask, objective, kind)
+        if objective.acceptance is not None:
+            plan = replace(plan, acceptance=objective.acceptance)
+        return choice, plan, policy
+
+    def _chosen(self, ask: Ask, objective: Objective, kind: str) -> tuple[Choice, Plan, str]:
         if objective.outline is not None:
             choice = Choice("", 1.0, (), "the caller spelled the plan out")
             return choice, advised(objective.outline, self._advice, kind=kind), _REQUESTED
@@ -216,14 +224,15 @@ def _timed(end: SessionEnd, first_token_s: float, total_s: float) -> SessionEnd:
 
 
 def _finished(end: SessionEnd, ask: Ask, answer: Answer, decision: Decision) -> Finished:
-    rule = answer.plan.acceptance.rule
+    rule = in_force(answer.plan.acceptance)
     return Finished(
         reason=end.reason,
         usage=end.usage,
         seed=ask.sampling.seed,
         exact=answer.exact,
         stop_string=end.stop_string,
-        lossy_rules=() if rule is Rule.EXACT else (rule,),
+        lossy_rules=(rule,) if is_lossy(rule) else (),
         num_failovers=answer.num_failovers,
         decision_id=decision.decision_id,
+        rule_use=end.rule_use,
     )

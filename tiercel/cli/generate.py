@@ -13,6 +13,7 @@ from tiercel.cli.running import run
 from tiercel.cli.statistics import number, show_usage
 from tiercel.clients.router import Request, RouterClient
 from tiercel.replies import Finished
+from tiercel.rules import RuleUse, is_lossy
 from tiercel.types import FinishReason
 from tiercel.wire.requests import Prompt
 
@@ -28,6 +29,8 @@ def generate(
     *,
     plan: options.PlanOption = "",
     policy: options.PolicyOption = "",
+    rule: options.RuleOption = "",
+    strictness: options.StrictnessOption = None,
     kind: options.KindOption = "",
     temperature: options.TemperatureOption = 0.0,
     top_k: options.TopKOption = 0,
@@ -56,6 +59,7 @@ def generate(
         max_new_tokens=max_new_tokens,
         stop=tuple(stop or ()),
         logprobs=logprobs,
+        acceptance=options.check_rule(rule, strictness),
     )
     words = options.read_prompt(prompt, system=system, raw=raw)
     output = Output()
@@ -103,7 +107,26 @@ def _warnings(finished: Finished) -> list[tuple[bool, str]]:
         (finished.reason is FinishReason.DEADLINE, "the time was over before the answer"),
         (not finished.exact, "not exact: a replica with other numerics finished the answer"),
         (bool(rules), f"lossy rules were in use: {rules}"),
+        (finished.rule_use is not None, rule_text(finished.rule_use)),
     ]
+
+
+def rule_text(use: RuleUse | None) -> str:
+    """Return what the root's rule did, in words."""
+    if use is None:
+        return ""
+    text = f"rule {use.rule.value}"
+    if is_lossy(use.rule):
+        text += f" at strictness {use.strictness:g}"
+    if use.divergence is not None:
+        text += (
+            f": {use.num_divergent_tokens} of {use.num_compared_tokens} tokens"
+            f" ({use.divergence:.1%}) are other than exact gives,"
+            f" {use.logprob_gap / max(1, use.num_divergent_tokens):.2f} nats below on average"
+        )
+    if use.num_unjudged_tokens:
+        text += f"; {use.num_unjudged_tokens} stand unjudged"
+    return text
 
 
 async def _ask(

@@ -9,7 +9,8 @@ import typer
 from tiercel.clients.router import Request, RouterClient
 from tiercel.errors import InvalidRequest, NotFound
 from tiercel.plan_text import Outline, parse_plan
-from tiercel.types import Message, SamplingParams, StopConditions
+from tiercel.rules import check_acceptance, is_lossy
+from tiercel.types import Acceptance, Message, Rule, SamplingParams, StopConditions
 from tiercel.wire.requests import Prompt
 
 DEFAULT_ROUTER = "localhost:50050"
@@ -28,6 +29,19 @@ PlanOption = Annotated[
     typer.Option(help="A plan's name, or a plan such as 'target <- draft:4 <- suffix:8'."),
 ]
 PolicyOption = Annotated[str, typer.Option(help="Let this policy of the router choose the plan.")]
+RuleOption = Annotated[
+    str,
+    typer.Option(
+        "--rule",
+        metavar="RULE",
+        help="When a draft token may stand: exact, rejection, block, or a lossy rule, such as"
+        " lenient; the plan's own if not given.",
+    ),
+]
+StrictnessOption = Annotated[
+    float | None,
+    typer.Option("--strictness", min=0.0, max=1.0, help="Of a lossy rule: 1 is what exact does."),
+]
 KindOption = Annotated[str, typer.Option(help="Your own word for the kind of request.")]
 TemperatureOption = Annotated[float, typer.Option(min=0.0, help="0 takes the best token always.")]
 TopKOption = Annotated[int, typer.Option(min=0, help="Keep the k best tokens; 0 keeps all.")]
@@ -60,6 +74,7 @@ class Asking:
     max_new_tokens: int = 256
     stop: tuple[str, ...] = ()
     logprobs: bool = False
+    acceptance: Acceptance | None = None
 
     def request(self, prompt: Prompt, plan: Outline | str | None) -> Request:
         """Return the request for `prompt` under a plan that `chosen_plan` has returned."""
@@ -72,6 +87,7 @@ class Asking:
             policy=self.policy,
             kind=self.kind,
             logprobs=self.logprobs,
+            acceptance=self.acceptance,
         )
 
 
@@ -89,6 +105,23 @@ def conversation(text: str, *, system: str = "") -> tuple[Message, ...]:
     """Return the text as a user's turn, after a system message if there is one."""
     first = (Message("system", system),) if system else ()
     return (*first, Message("user", text))
+
+
+def check_rule(rule: str, strictness: float | None) -> Acceptance | None:
+    """Return what --rule and --strictness say, None for neither; what cannot be is bad usage."""
+    if not rule and strictness is None:
+        return None
+    if rule not in [known.value for known in Rule]:
+        known = ", ".join(one.value for one in Rule)
+        raise typer.BadParameter(f"--rule is one of {known}")
+    if strictness is None and is_lossy(Rule(rule)):
+        raise typer.BadParameter(f"{rule} is lossy: say how much with --strictness, 0 to 1")
+    acceptance = Acceptance(Rule(rule), 1.0 if strictness is None else strictness)
+    try:
+        check_acceptance(acceptance)
+    except InvalidRequest as error:
+        raise typer.BadParameter(str(error)) from None
+    return acceptance
 
 
 def check_plan(text: str) -> str:

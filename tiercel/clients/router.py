@@ -12,9 +12,10 @@ from tiercel import rpc
 from tiercel.errors import TiercelError, Unavailable
 from tiercel.plan_text import Outline
 from tiercel.replies import Committed, Decision, Finished, Overview
-from tiercel.types import SamplingParams, StopConditions
+from tiercel.types import Acceptance, SamplingParams, StopConditions
 from tiercel.v1 import decoding_pb2, router_pb2, router_pb2_grpc
 from tiercel.wire.outlines import outline_to_pb
+from tiercel.wire.plans import acceptance_to_pb
 from tiercel.wire.replies import (
     committed_from_pb,
     decision_from_pb,
@@ -33,7 +34,8 @@ class Request:
     """What to answer and how.
 
     `plan` is written out, or the name of one; without it the router's policy chooses, or the
-    `policy` that is named. `seeded` False leaves the seed to the router.
+    `policy` that is named. `acceptance` is the rule for the root of whatever plan that gives, None
+    the plan's own. `seeded` False leaves the seed to the router.
     """
 
     prompt: Prompt
@@ -43,6 +45,7 @@ class Request:
     ignore_eos: bool = False
     plan: Outline | str | None = None
     policy: str = ""
+    acceptance: Acceptance | None = None
     kind: str = ""
     request_id: str = ""
     logprobs: bool = False
@@ -146,11 +149,15 @@ def _sampling_to_pb(request: Request) -> decoding_pb2.SamplingParams:
 
 
 def _objective_to_pb(request: Request) -> router_pb2.Objective:
+    asked = acceptance_to_pb(request.acceptance) if request.acceptance else None
+    objective = router_pb2.Objective(acceptance=asked)
     if isinstance(request.plan, Outline):
-        return router_pb2.Objective(plan=outline_to_pb(request.plan))
-    if request.plan:
-        return router_pb2.Objective(plan_name=request.plan)
-    return router_pb2.Objective(policy=request.policy) if request.policy else router_pb2.Objective()
+        objective.plan.CopyFrom(outline_to_pb(request.plan))
+    elif request.plan:
+        objective.plan_name = request.plan
+    elif request.policy:
+        objective.policy = request.policy
+    return objective
 
 
 def _event_from_pb(message: router_pb2.GenerateResponse) -> Event:

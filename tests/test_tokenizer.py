@@ -89,6 +89,56 @@ def test_bytes_of_split_characters_join(smollm2: Tokenizer) -> None:
     assert b"".join(map(smollm2.token_bytes, ids)) == "🦅".encode()
 
 
+@given(data=st.binary(max_size=12))
+def test_bytes_are_spelled_as_they_are(smollm2: Tokenizer, tiny: Tokenizer, data: bytes) -> None:
+    for tokenizer in (smollm2, tiny):
+        ids = tokenizer.spell(data)
+        if missing_bytes(tokenizer).isdisjoint(data):
+            assert ids is not None and b"".join(map(tokenizer.token_bytes, ids)) == data
+        else:
+            assert ids is None
+
+
+def test_a_text_is_spelled_as_it_is_encoded(smollm2: Tokenizer) -> None:
+    for text in TEXTS:
+        assert smollm2.spell(text.encode()) == smollm2.encode(text)
+
+
+def test_files_make_an_equal_tokenizer(smollm2: Tokenizer, tiny: Tokenizer) -> None:
+    messages = [Message("system", "Be brief."), Message("user", TEXTS[1])]
+    for tokenizer in (smollm2, tiny):
+        copy = Tokenizer.from_files(tokenizer.files())
+        assert copy.fingerprint == tokenizer.fingerprint
+        assert (copy.eos_ids, copy.end_id) == (tokenizer.eos_ids, tokenizer.end_id)
+        assert copy.render(messages) == tokenizer.render(messages)
+        for text in TEXTS:
+            assert copy.encode(text, add_special=True) == tokenizer.encode(text, add_special=True)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b'{"model": {"type": "WordLevel", "vocab": {}}}']
+)
+def test_files_of_no_tokenizer_are_refused(tiny: Tokenizer, content: bytes) -> None:
+    with pytest.raises(ModelUnavailable):
+        Tokenizer.from_files(tiny.files() | {"tokenizer.json": content})
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("generation_config.json", b'{"eos_token_id": ["two"]}'),
+        ("generation_config.json", b"{"),
+        ("tokenizer_config.json", b"7"),
+        ("tokenizer_config.json", b'{"chat_template": 7}'),
+        ("tokenizer_config.json", b'{"chat_template": "{% if"}'),
+        ("tokenizer_config.json", b'{"eos_token": {}}'),
+    ],
+)
+def test_files_with_bad_settings_are_refused(tiny: Tokenizer, file: str, content: bytes) -> None:
+    with pytest.raises(ModelUnavailable):
+        Tokenizer.from_files(tiny.files() | {file: content})
+
+
 def test_filler_ids_stand_for_nothing(smollm2: Tokenizer) -> None:
     beyond = smollm2.vocab_size
     assert smollm2.token_bytes(beyond) == b""

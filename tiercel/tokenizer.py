@@ -3,16 +3,26 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tiercel.chat_template import ChatTemplate
-from tiercel.tokenizer_files import Vocabulary, vocabulary_of_folder, vocabulary_of_gguf
+from tiercel.errors import ModelUnavailable
+from tiercel.tokenizer_files import (
+    Vocabulary,
+    files_of_vocabulary,
+    vocabulary_of_files,
+    vocabulary_of_folder,
+    vocabulary_of_gguf,
+)
 from tiercel.types import Message
 
 # Ends of a text or of a turn, under the names that the llama family's models give them.
 _ENDS = {"<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|eom_id|>", "</s>"}
+
+# What files that somebody sent may lead to; those of a model on this machine are to be trusted.
+_BAD_FILES = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class Tokenizer:
@@ -20,7 +30,7 @@ class Tokenizer:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         """Build a tokenizer from what a model's files say."""
-        self._bpe = vocabulary.bpe
+        self._vocabulary, self._bpe = vocabulary, vocabulary.bpe
         self._bpe.encode_special_tokens = True  # the literal text of a special token is plain text
         self._tokens = vocabulary.tokens
         self._special_ids = vocabulary.special_ids
@@ -46,6 +56,18 @@ class Tokenizer:
     def from_folder(cls, folder: Path) -> "Tokenizer":
         """Return the tokenizer of a folder with tokenizer.json and tokenizer_config.json."""
         return cls(vocabulary_of_folder(folder))
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> "Tokenizer":
+        """Return the tokenizer that `files` of another one make; raises ModelUnavailable."""
+        try:
+            return cls(vocabulary_of_files(files))
+        except _BAD_FILES as error:
+            raise ModelUnavailable(f"these are no files of a tokenizer: {error!r}") from error
+
+    def files(self) -> dict[str, bytes]:
+        """Return, by name, the files that make an equal tokenizer elsewhere."""
+        return files_of_vocabulary(self._vocabulary)
 
     @property
     def vocab_size(self) -> int:

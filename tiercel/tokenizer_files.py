@@ -1,9 +1,10 @@
 """Reads the vocabularies of GGUF metadata and of Hugging Face folders."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
@@ -13,6 +14,14 @@ from tokenizers.processors import TemplateProcessing
 from tiercel.errors import ModelUnavailable
 
 _CONTROL, _USER_DEFINED, _UNUSED = 3, 4, 5  # token types of GGUF
+
+_TOKENIZER, _SETTINGS, _GENERATION = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "generation_config.json",
+)
+FILES = (_TOKENIZER, _SETTINGS, _GENERATION)
+"""The files that a vocabulary travels in, in the layout of Hugging Face."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,7 @@ _PRE_TOKENIZERS: dict[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
 
 def vocabulary_of_folder(folder: Path) -> Vocabulary:
     """Return the vocabulary in a folder's tokenizer.json and the files beside it."""
-    path = folder / "tokenizer.json"
+    path = folder / _TOKENIZER
     try:
         bpe = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception for any bad file
@@ -117,12 +126,12 @@ def vocabulary_of_folder(folder: Path) -> Vocabulary:
     content = json.loads(bpe.to_str())
     if content["model"]["type"] != "BPE" or "ByteLevel" not in json.dumps(content["decoder"]):
         raise ModelUnavailable(f"{path} is no byte-level BPE tokenizer")
-    settings = _read_json(folder / "tokenizer_config.json")
+    settings = _read_json(folder / _SETTINGS)
     by_id = {id: token for token, id in bpe.get_vocab(with_added_tokens=True).items()}
     special = {added["id"] for added in content["added_tokens"] if added["special"]}
     names = _names_of_folder(settings)
-    ends = _read_json(folder / "generation_config.json").get("eos_token_id", [])
-    eos_ids = set(ends if isinstance(ends, list) else [ends])
+    ends = _read_json(folder / _GENERATION).get("eos_token_id", [])
+    eos_ids = {int(id) for id in (ends if isinstance(ends, list) else [ends])}
     eos_ids |= {id for id in special if by_id[id] == names.get("eos_token")}
     return Vocabulary(
         bpe=bpe,
@@ -160,3 +169,21 @@ def _template_of_folder(folder: Path, settings: dict[str, Any]) -> str | None:
     if isinstance(template, list):  # several, by name
         template = next((one["template"] for one in template if one["name"] == "default"), None)
     return template
+
+
+def files_of_vocabulary(vocabulary: Vocabulary) -> dict[str, bytes]:
+    """Return the vocabulary as files, by name; see `FILES`."""
+    settings = vocabulary.template_names | {"chat_template": vocabulary.chat_template}
+    return {
+        _TOKENIZER: vocabulary.bpe.to_str().encode(),
+        _SETTINGS: json.dumps(settings).encode(),
+        _GENERATION: json.dumps({"eos_token_id": sorted(vocabulary.eos_ids)}).encode(),
+    }
+
+
+def vocabulary_of_files(files: Mapping[str, bytes]) -> Vocabulary:
+    """Return the vocabulary in files that somebody sent; bad ones raise whatever they lead to."""
+    with TemporaryDirectory(prefix="tiercel-") as folder:
+        for name in FILES:  # and no other, whatever was sent
+            Path(folder, name).write_bytes(files.get(name, b"{}"))
+        return vocabulary_of_folder(Path(folder))

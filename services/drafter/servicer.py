@@ -1,20 +1,24 @@
 """A drafter over gRPC: unpack, delegate, pack."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import grpc
 
+from tiercel.errors import Unsupported
 from tiercel.replies import TierDescription
 from tiercel.rpc.deadlines import deadline_of
 from tiercel.scores import ScoreAsk, Scores
 from tiercel.speculation.draft_server import DraftServer
+from tiercel.tokenizer import Tokenizer
 from tiercel.v1 import drafter_pb2 as pb
 from tiercel.v1 import drafter_pb2_grpc as pb_grpc
 from tiercel.v1 import tier_pb2, tier_pb2_grpc
 from tiercel.wire.answers import description_to_pb
 from tiercel.wire.scores import score_ask_from_pb, scores_to_pb
+from tiercel.wire.tokenizers import files_to_pb
 
 
 class DraftTier(Protocol):
@@ -33,6 +37,13 @@ class DraftTier(Protocol):
     async def close(self) -> None:
         """Give everything back."""
         ...
+
+
+@runtime_checkable
+class Tokenized(Protocol):
+    """A tier with a tokenizer to hand out."""
+
+    tokenizer: Tokenizer
 
 
 class DrafterServicer(pb_grpc.DrafterServicer, tier_pb2_grpc.TierServicer):
@@ -72,3 +83,13 @@ class DrafterServicer(pb_grpc.DrafterServicer, tier_pb2_grpc.TierServicer):
         """Say what the tier would have drafted in texts that are given."""
         deadline = deadline_of(context, self._max_request_s)
         return scores_to_pb(await self._tier.score(score_ask_from_pb(request), deadline))
+
+    async def GetTokenizer(
+        self, request: tier_pb2.GetTokenizerRequest, context: Any
+    ) -> AsyncIterator[tier_pb2.GetTokenizerResponse]:
+        """Hand out the tokenizer."""
+        if not isinstance(self._tier, Tokenized):
+            raise Unsupported(f"{self._tier.describe().tier} has no tokenizer of its own")
+        files = await asyncio.to_thread(self._tier.tokenizer.files)
+        for piece in files_to_pb(files):
+            yield piece

@@ -1,5 +1,6 @@
 """A verifier over gRPC: unpack, delegate, pack."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -14,6 +15,7 @@ from tiercel.v1 import verifier_pb2 as pb
 from tiercel.v1 import verifier_pb2_grpc as pb_grpc
 from tiercel.wire.answers import description_to_pb
 from tiercel.wire.scores import score_ask_from_pb, scores_to_pb
+from tiercel.wire.tokenizers import files_to_pb
 
 
 class VerifierServicer(
@@ -75,3 +77,11 @@ class VerifierServicer(
         """Score texts that are given."""
         deadline = deadline_of(context, self._max_request_s)
         return scores_to_pb(await self._tier.score(score_ask_from_pb(request), deadline))
+
+    async def GetTokenizer(
+        self, request: tier_pb2.GetTokenizerRequest, context: Any
+    ) -> AsyncIterator[tier_pb2.GetTokenizerResponse]:
+        """Hand out the tokenizer."""
+        files = await asyncio.to_thread(self._tier.tokenizer.files)
+        for piece in files_to_pb(files):
+            yield piece

@@ -35,6 +35,7 @@ class Weights:
     noise: float = 0.0
     model: str = ""  # empty: the tiny one
     max_length: int | None = None
+    tokenizer: str = "usual"  # of the tiny model
 
 
 class BorrowedModel:
@@ -108,7 +109,9 @@ class Models:
             return engines.load("onnx", weights.model, **options)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TIERCEL_CACHE", str(self._folder / "cache"))
-            file = tiny_gguf(self._folder, weights.seed, noise=weights.noise)
+            file = tiny_gguf(
+                self._folder, weights.seed, noise=weights.noise, tokenizer=weights.tokenizer
+            )
             return engines.load("onnx", str(file), threads=1, **options)
 
 

@@ -1,111 +1,11 @@
-"""The vocabulary bridge on two real tokenizers: bytes are what must never differ."""
-
-from collections.abc import Sequence
+"""The vocabulary bridge on two real tokenizers, one property at a time."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.text.vocabularies import CORPUS, MISSING, drafter, parent
+from tests.text.vocabularies import drafter, joined, parent, special, texts
 from tiercel.text import Bridge, Told
-from tiercel.tokenizer import Tokenizer
-
-WORDS = ["the", " there", " inter", "nation", "al", " 12", "34", "  ", "\r\n", "\n\n  ", "'s", "."]
-WORDS += [
-    "你好",
-    "\uff0c世界。",
-    "🙂🏽",
-    "e\u0301",
-    "\u0301",
-    " café",
-    "def f(x):",
-    "<|im_end|>",
-    " ",
-    "\x00",
-]
-texts = st.one_of(
-    st.lists(st.sampled_from(WORDS), max_size=12).map("".join),
-    st.text(max_size=20),
-    st.integers(0, len(CORPUS) - 60).map(lambda start: CORPUS[start : start + 60]),
-)
-# With ids at random characters are split, special tokens come up, and bytes that are no text.
-parents_tokens = st.one_of(
-    texts.map(lambda text: parent().encode(text)),
-    st.lists(st.integers(0, parent().vocab_size - 1), max_size=8),
-)
-drafters_tokens = st.one_of(
-    texts.map(lambda text: drafter().encode(text)),
-    st.lists(st.integers(0, drafter().vocab_size + 2), max_size=8),
-)
-
-
-class Followers(RuleBasedStateMachine):
-    """A bridge, and the sequence of a drafter that does what the bridge says."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bridge = Bridge(parent(), drafter())
-        self.tokens: list[int] = []
-        self.shadow: list[int] = []
-        self.has_drafted = False
-
-    @rule(tokens=parents_tokens)
-    def append(self, tokens: list[int]) -> None:
-        self.tokens += tokens
-        self.take(self.bridge.append(tokens))
-
-    @rule(run=drafters_tokens, num_rejected=st.integers(0, 3), other=parents_tokens)
-    def draft(self, run: list[int], num_rejected: int, other: list[int]) -> None:
-        """The parent takes the beginning of a draft and goes on in its own way."""
-        translated = self.bridge.draft(run)
-        tokens = list(translated.token_ids)
-        tokens = tokens[: max(0, len(tokens) - num_rejected)] + other
-        self.has_drafted = True
-        self.tokens += tokens
-        self.take(self.bridge.append(tokens, run))
-
-    @precondition(lambda self: self.tokens)
-    @rule(data=st.data())
-    def cut(self, data: st.DataObject) -> None:
-        length = data.draw(st.integers(0, len(self.tokens)))
-        del self.tokens[length:]
-        self.take(self.bridge.cut(length))
-
-    def take(self, told: Told) -> None:
-        assert told.keep_length <= len(self.shadow)
-        assert self.shadow[told.keep_length :][:1] != list(told.token_ids[:1]) or not told.token_ids
-        self.shadow = [*self.shadow[: told.keep_length], *told.token_ids]
-
-    @invariant()
-    def the_drafter_has_the_parents_bytes(self) -> None:
-        assert self.shadow == self.bridge.told
-        assert self.bridge.num_parent_tokens == len(self.tokens)
-        assert joined(drafter(), self.shadow) + self.bridge.pending == joined(parent(), self.tokens)
-
-    @invariant()
-    def special_tokens_are_what_they_are(self) -> None:
-        theirs = specials(drafter(), self.shadow)
-        assert theirs <= specials(parent(), self.tokens)
-        if not self.bridge.pending:
-            known = {mark for mark in specials(parent(), self.tokens) if mark[1] == b"<|file|>"}
-            assert known <= theirs
-
-    @invariant()
-    def little_is_pending(self) -> None:
-        if not self.has_drafted and not any(byte in MISSING for byte in self.bridge.pending):
-            assert len(self.bridge.pending) <= 3
-
-    @invariant()
-    def state_is_a_function_of_the_tokens(self) -> None:
-        if not self.has_drafted:
-            fresh = Bridge(parent(), drafter())
-            fresh.append(self.tokens)
-            assert fresh.told == self.bridge.told
-
-
-Followers.TestCase.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
-TestFollowers = Followers.TestCase
 
 
 @given(text=texts, cuts=st.lists(st.integers(1, 5), max_size=30))
@@ -243,24 +143,3 @@ def test_an_unfinished_character_waits_for_its_end() -> None:
     assert joined(parent(), bridge.draft(drafter().encode("🦅 ")).token_ids).endswith(b" ")
     bridge.append(eagle[1:])
     assert bridge.told == drafter().encode("🦅")
-
-
-def joined(tokenizer: Tokenizer, token_ids: Sequence[int]) -> bytes:
-    return b"".join(map(tokenizer.token_bytes, token_ids))
-
-
-def special(tokenizer: Tokenizer, text: str) -> int:
-    token_id = tokenizer.special_id(text.encode())
-    assert token_id is not None
-    return token_id
-
-
-def specials(tokenizer: Tokenizer, token_ids: Sequence[int]) -> set[tuple[int, bytes]]:
-    """Return the special tokens among these with their offsets."""
-    found, offset = set(), 0
-    for token_id in token_ids:
-        data = tokenizer.token_bytes(token_id)
-        if data and tokenizer.is_special(token_id):
-            found.add((offset, data))
-        offset += len(data)
-    return found

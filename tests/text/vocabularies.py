@@ -1,10 +1,12 @@
 """Two byte-level tokenizers that are trained on the spot, and as different as models' are."""
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from hypothesis import strategies as st
 from tokenizers import Tokenizer as Bpe
 from tokenizers import decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
@@ -21,6 +23,24 @@ def fork(self, index: int) -> None:\r\n    return self._tokens[index + 10]  # th
 PARENT_SPECIALS = ["<|im_start|>", "<|im_end|>", "<|file|>", "<tool>"]
 DRAFTER_SPECIALS = ["<s>", "</s>", "<|file|>", "<fim>"]
 MISSING = b"\x00\x01"  # bytes that the drafter's vocabulary lacks
+WORDS = ["the", " there", " inter", "nation", "al", " 12", "34", "  ", "\r\n", "\n\n  ", "'s", "."]
+WORDS += [
+    "你好",
+    "\uff0c世界。",
+    "🙂🏽",
+    "e\u0301",
+    "\u0301",
+    " café",
+    "def f(x):",
+    "<|im_end|>",
+    " ",
+    "\x00",
+]
+texts = st.one_of(
+    st.lists(st.sampled_from(WORDS), max_size=12).map("".join),
+    st.text(max_size=20),
+    st.integers(0, len(CORPUS) - 60).map(lambda start: CORPUS[start : start + 60]),
+)
 
 
 @cache
@@ -75,3 +95,24 @@ def _trained(
         bpe.save(str(Path(folder, "tokenizer.json")))
         Path(folder, "tokenizer_config.json").write_text(json.dumps({"eos_token": end}))
         return Tokenizer.from_folder(Path(folder))
+
+
+def joined(tokenizer: Tokenizer, token_ids: Sequence[int]) -> bytes:
+    return b"".join(map(tokenizer.token_bytes, token_ids))
+
+
+def special(tokenizer: Tokenizer, text: str) -> int:
+    token_id = tokenizer.special_id(text.encode())
+    assert token_id is not None
+    return token_id
+
+
+def specials(tokenizer: Tokenizer, token_ids: Sequence[int]) -> set[tuple[int, bytes]]:
+    """Return the special tokens among these with their offsets."""
+    found, offset = set(), 0
+    for token_id in token_ids:
+        data = tokenizer.token_bytes(token_id)
+        if data and tokenizer.is_special(token_id):
+            found.add((offset, data))
+        offset += len(data)
+    return found

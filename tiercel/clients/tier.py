@@ -13,6 +13,7 @@ from tiercel.v1 import tier_pb2
 from tiercel.v1.tier_pb2_grpc import TierStub
 from tiercel.wire.replies import description_from_pb
 from tiercel.wire.scores import score_ask_to_pb, scores_from_pb
+from tiercel.wire.tokenizers import FileCollector
 
 
 async def is_ready(channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
@@ -37,3 +38,13 @@ async def score(channel: grpc.aio.Channel, ask: ScoreAsk, *, timeout_s: float) -
     with translated():
         answer = await TierStub(channel).Score(score_ask_to_pb(ask), timeout=timeout_s)
     return scores_from_pb(answer)
+
+
+async def tokenizer_files(channel: grpc.aio.Channel, *, timeout_s: float) -> dict[str, bytes]:
+    """Return the files of the replica's tokenizer; raises the domain error if it has none."""
+    collector = FileCollector()
+    with translated():
+        call = TierStub(channel).GetTokenizer(tier_pb2.GetTokenizerRequest(), timeout=timeout_s)
+        async for piece in call:
+            collector.take(piece)
+    return collector.files

@@ -15,7 +15,6 @@ log = structlog.get_logger(__name__)
 
 # Trying again cannot mend these.
 _FINAL = (
-    errors.TokenizerMismatch,
     errors.InvalidRequest,
     errors.PlanRefused,
     errors.Unsupported,
@@ -43,6 +42,10 @@ class Listener(Protocol):
 
     def lost(self, reason: str, *, unreachable: bool) -> None:
         """Note why, if that was no clean end."""
+        ...
+
+    def mismatched(self, reason: str) -> None:
+        """Note that the drafter has another vocabulary; this connection is over."""
         ...
 
 
@@ -93,6 +96,9 @@ class DrafterConnection:
                 return
             except errors.DeadlineExceeded:
                 return  # the request is over too
+            except errors.TokenizerMismatch as error:
+                self._listener.mismatched(str(error))
+                return
             except errors.TiercelError as error:
                 unreachable = isinstance(error, errors.Unavailable)
                 self._listener.lost(str(error), unreachable=unreachable)

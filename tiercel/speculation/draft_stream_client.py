@@ -1,6 +1,7 @@
 """The parent's end of one draft stream: tells the truth, holds what the drafter proposes."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -66,11 +67,15 @@ class DraftStreamClient:
         channel: grpc.aio.Channel,
         owner: Owner,
         hidden: HiddenFeed,
+        on_mismatch: Callable[[str], None],
     ) -> None:
-        """Start connecting; `hidden` gives the parent's states if the drafter asks for them."""
+        """Start connecting; `hidden` gives the parent's states if the drafter asks for them.
+
+        `on_mismatch` is told why the drafter refuses the vocabulary; then this stream is over.
+        """
         self.below: tuple[list[PairStats], list[TierStats]] = ([], [])
         self._plan, self._request, self._sequence = plan, request, sequence
-        self._owner, self._hidden = owner, hidden
+        self._owner, self._hidden, self._on_mismatch = owner, hidden, on_mismatch
         self._side: ParentSide | None = None
         self._chatter = Chatter(time.monotonic())
         self._opened = False  # the drafter answered: before that nothing can be due
@@ -169,6 +174,10 @@ class DraftStreamClient:
     def lost(self, reason: str, *, unreachable: bool) -> None:
         """Say why the stream was lost."""
         self._owner.lost((), reason, unreachable=unreachable)
+
+    def mismatched(self, reason: str) -> None:
+        """Say that the drafter refuses ids of this vocabulary."""
+        self._on_mismatch(reason)
 
     def take(self, message: pb.DraftResponse) -> None:
         """Take a message of the drafter's; raises InvalidRequest for nonsense and floods."""

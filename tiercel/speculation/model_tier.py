@@ -27,6 +27,7 @@ from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.scoring import Scorer, scoring
 from tiercel.speculation.session import Session
 from tiercel.speculation.slots import Slots
+from tiercel.speculation.translators import Translators
 from tiercel.tokenizer import Tokenizer
 from tiercel.types import Evidence, Message, Plan, Rule, SamplingParams
 from tiercel.wire.draft import DraftOpening
@@ -58,6 +59,7 @@ class ModelTier:
         self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in range(vocab_size)])
         self._scorer = Scorer(name, runner, tokenizer, self._vocabulary)
         self._channels = rpc.Channels()
+        self._translators = Translators(tokenizer)
         self._aheads: dict[str, DraftAhead] = {}
         self._born = time.monotonic()
         drafts = Drafts(
@@ -163,6 +165,7 @@ class ModelTier:
 
     async def close(self) -> None:
         """Close the channels and the model."""
+        await self._translators.close()
         await self._channels.close()
         await asyncio.to_thread(self.runner.close)
 
@@ -170,7 +173,9 @@ class ModelTier:
         self, plan: Plan, request: Request, session: Session, observer: Observer
     ) -> Link:
         channel, hidden = self._channels.to(plan.address), session.hidden.feed()
-        return RemoteLink(plan, request, session.sequence, channel, observer, hidden)
+        return RemoteLink(
+            plan, request, session.sequence, channel, observer, hidden, self._translators
+        )
 
     @asynccontextmanager
     async def _proposer(

@@ -6,13 +6,15 @@ import time
 import grpc
 
 from tiercel.draft_stream import Judgement, TokenSequence
-from tiercel.speculation.draft_stream_client import Arrival, DraftStreamClient
+from tiercel.speculation.draft_stream_client import Arrival
+from tiercel.speculation.drafter_stream import DrafterStream
 from tiercel.speculation.hidden_states import HiddenFeed
 from tiercel.speculation.length import Costs, Length
 from tiercel.speculation.link import Draft, Round
 from tiercel.speculation.pace import Pace
 from tiercel.speculation.request import Observer, Request
 from tiercel.speculation.statistics import count_judgement
+from tiercel.speculation.translators import Translators
 from tiercel.types import PairStats, Plan, TierStats
 
 
@@ -27,6 +29,7 @@ class RemoteLink:
         channel: grpc.aio.Channel,
         observer: Observer,
         hidden: HiddenFeed,
+        translators: Translators,
     ) -> None:
         """Start connecting; `sequence` is the parent's: it is read, and never changed."""
         self.plan = plan
@@ -35,7 +38,7 @@ class RemoteLink:
         self._pace = Pace(opened_at=time.monotonic(), always=request.always_draft)
         self._length, self._num_wanted = Length(), plan.num_speculative_tokens
         self._ahead = request.ahead(plan.address)
-        self._stream = DraftStreamClient(plan, request, sequence, channel, self, hidden)
+        self._stream = DrafterStream(plan, request, sequence, channel, self, hidden, translators)
 
     @property
     def is_open(self) -> bool:

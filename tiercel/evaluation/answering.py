@@ -35,11 +35,10 @@ def outcome_of(
     said: Generated,
     *,
     sample: int,
-    tier: str,
     numerics_id: str,
     tokenizer: Tokenizer,
 ) -> Outcome:
-    """Return the scored cell of an answer that `tier` gave alone."""
+    """Return the scored cell of an answer."""
     if each.asks_letter:
         scores = score_letter(said.choice_logprobs, item)
     else:
@@ -58,10 +57,7 @@ def outcome_of(
         entropies=halves(said.evidence.entropies),
         margins=halves(said.evidence.margins),
         choice_logprobs=halves(said.choice_logprobs),
-        counts={
-            f"passes.{tier}": said.num_passes,
-            f"prompt_tokens.{tier}": len(request.prompt_ids),
-        },
+        counts=said.counts,
         seconds=said.seconds,
     )
 

@@ -11,6 +11,7 @@ from tiercel.evaluation.columns_on_tiers import ColumnOpener, OpenColumn
 from tiercel.evaluation.generation import Request
 from tiercel.evaluation.items import Item
 from tiercel.evaluation.matrix import Cells, CellsManifest, CellStore, read_cells
+from tiercel.evaluation.outcomes import Outcome
 from tiercel.evaluation.pilot import PILOT_PROMPTS, Pilot, judge, read_pilot, write_pilot
 from tiercel.evaluation.schedule import Unit, Work
 from tiercel.evaluation.sets import EvaluationSet
@@ -79,7 +80,7 @@ class Collector:
     def _answer(self, unit: Unit, missing: list[tuple[Item, int]]) -> None:
         opened = self._opener.open(unit.column)
         store = CellStore(self._root, unit.column.folder_name, self._manifest(unit, opened))
-        waiting, description = [], opened.decoder.description
+        waiting: list[Outcome] = []
         try:
             asked = self._asked(unit, missing, opened)
             for (item, sample, request), said in opened.decoder.run(asked):
@@ -89,8 +90,7 @@ class Collector:
                     request,
                     said,
                     sample=sample,
-                    tier=opened.tier,
-                    numerics_id=description.numerics_id,
+                    numerics_id=opened.decoder.numerics_id,
                     tokenizer=opened.decoder.tokenizer,
                 )
                 waiting.append(outcome)
@@ -110,7 +110,7 @@ class Collector:
             if self._is_over():
                 return
             request = request_of(unit.set, item, unit.column, sample, decoder.tokenizer)
-            most = decoder.description.max_length - request.max_new_tokens
+            most = decoder.max_length - request.max_new_tokens
             if len(request.prompt_ids) <= most:
                 yield (item, sample, request), request
 

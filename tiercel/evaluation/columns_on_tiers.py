@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tiercel import engines
 from tiercel.errors import InvalidRequest, Unsupported
 from tiercel.evaluation.column import Column
-from tiercel.evaluation.generation import BatchDecoder
+from tiercel.evaluation.generation import BatchDecoder, ColumnDecoder
 from tiercel.evaluation.matrix import TierIdentity
 from tiercel.models.embedded import DEFAULT_MODEL
 from tiercel.plan_text import Outline
@@ -14,10 +14,9 @@ from tiercel.tiers import Configuration
 
 @dataclass(frozen=True)
 class OpenColumn:
-    """A loaded tier, and what the matrix keeps of it."""
+    """What decodes a column, and what the matrix keeps of its tiers."""
 
-    tier: str
-    decoder: BatchDecoder
+    decoder: ColumnDecoder
     tiers: dict[str, TierIdentity]
 
 
@@ -39,7 +38,7 @@ class ColumnOpener:
         if not column.is_one_tier:
             raise Unsupported(f"only single tiers are collected, not {column}")
         name = column.plan.tier
-        if self._open is None or self._open.tier != name:
+        if self._open is None or name not in self._open.tiers:
             self.close()
             self._open = self._loaded(name)
         return self._open
@@ -68,5 +67,4 @@ class ColumnOpener:
             weights_digest=described.weights_digest,
             tokenizer_fingerprint=tokenizer.fingerprint,
         )
-        decoder = BatchDecoder(model, tokenizer, self._batch)
-        return OpenColumn(name, decoder, {name: identity})
+        return OpenColumn(BatchDecoder(name, model, tokenizer, self._batch), {name: identity})

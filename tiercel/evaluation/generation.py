@@ -7,7 +7,7 @@ pass's other rows the answers are those of decoding one by one.
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +36,33 @@ class Request:
 
 @dataclass(eq=False)
 class Generated:
-    """An answer; `seconds` is its share, by rows, of the passes that it took part in."""
+    """An answer; `seconds` is its share, by rows, of the passes that it took part in.
+
+    `passes.TIER` counts those after the one that ended the prompt, of `prompt_tokens.TIER` tokens.
+    """
 
     token_ids: list[int] = field(default_factory=list)
     finish: FinishReason = FinishReason.LENGTH
     evidence: Evidence = field(default_factory=Evidence)
     choice_logprobs: list[float] = field(default_factory=list)
-    num_passes: int = 0  # after the one that ended the prompt
+    counts: dict[str, int] = field(default_factory=dict)  # by `what.TIER`
     seconds: float = 0.0
+
+
+class ColumnDecoder(Protocol):
+    """What decodes a column's answers, whatever its plan is."""
+
+    tokenizer: Tokenizer  # of the tier that answers
+    numerics_id: str  # of all tiers that the answers depend on
+    max_length: int
+
+    def run(self, requests: Iterable[tuple[Key, Request]]) -> Iterator[tuple[Key, Generated]]:
+        """Yield each request's key and answer as they end; requests are taken as there is room."""
+        ...
+
+    def close(self) -> None:
+        """Give the models back."""
+        ...
 
 
 @dataclass(eq=False)
@@ -59,7 +78,6 @@ class _Slot(Generic[Key]):
     def step(self) -> Step:
         """Return what the next pass does for this sequence."""
         if self.done.token_ids:
-            self.done.num_passes += 1
             return Step(self.cache, self.done.token_ids[-1:], 1)
         fed, prompt = self.cache.length, self.request.prompt_ids
         tokens = prompt[fed : fed + _PREFILL_CHUNK]
@@ -69,10 +87,12 @@ class _Slot(Generic[Key]):
 class BatchDecoder:
     """One tier's model and tokenizer."""
 
-    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, batch: int) -> None:
-        """Decode up to `batch` sequences in a pass."""
-        self.description = model.description
+    def __init__(self, tier: str, model: LanguageModel, tokenizer: Tokenizer, batch: int) -> None:
+        """Decode up to `batch` sequences in a pass; counts are under the name of the `tier`."""
         self.tokenizer = tokenizer
+        self.numerics_id = model.description.numerics_id
+        self.max_length = model.description.max_length
+        self._tier = tier
         self._model, self._batch = model, batch
         ids = range(model.description.vocab_size)
         self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in ids])
@@ -89,8 +109,8 @@ class BatchDecoder:
                 ended = self._pass(slots)
                 slots = [slot for slot in slots if slot not in ended]
                 for slot in ended:
-                    slot.cache.close()
-                    yield slot.key, slot.done
+                    self._end(slot)
+                yield from ((slot.key, slot.done) for slot in ended)
         finally:
             for slot in slots:
                 slot.cache.close()
@@ -98,6 +118,13 @@ class BatchDecoder:
     def close(self) -> None:
         """Give the model back."""
         self._model.close()
+
+    def _end(self, slot: _Slot[Key]) -> None:
+        slot.cache.close()
+        slot.done.counts = {
+            f"passes.{self._tier}": len(slot.done.token_ids) - 1,
+            f"prompt_tokens.{self._tier}": len(slot.request.prompt_ids),
+        }
 
     def _pass(self, slots: list[_Slot[Key]]) -> list[_Slot[Key]]:
         """Run one pass; return the sequences that ended with it."""

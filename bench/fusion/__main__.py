@@ -30,7 +30,7 @@ from tiercel.evaluation.fusion.methods import (
     draft_alone,
     paper_rule,
     target_alone,
-    turned,
+    turned_roles,
 )
 from tiercel.evaluation.fusion.results import ResultFile, read_results
 from tiercel.evaluation.fusion.summary import HEAD, rows_of
@@ -54,6 +54,7 @@ def main(
     turned_tree: Annotated[
         list[str] | None, typer.Option(help="NAME=FILE, learned with the roles changed.")
     ] = None,
+    turned: Annotated[bool, typer.Option(help="Change the roles, too.")] = True,
     num_speculative_tokens: Annotated[int, typer.Option(min=1)] = 4,
     batch: Annotated[int, typer.Option(min=1, help="Answers at a time.")] = 16,
     table: Annotated[bool, typer.Option("--table", help="Print what there is.")] = False,
@@ -70,7 +71,9 @@ def main(
                     engines.load(engine, target, dtype=dtype, threads=threads),
                 )
             about = {**_about(pair), "num_speculative_tokens": num_speculative_tokens}
-            methods = _methods(tree or [], turned_tree or [], num_speculative_tokens)
+            methods = _methods(_rules(tree), num_speculative_tokens)
+            if turned:
+                methods |= _turned_methods(_rules(turned_tree), num_speculative_tokens)
             experiment = Experiment(pair, methods, ResultFile(out, about))
             for task, folder in sets:
                 _run(experiment, task, folder, items, batch, output)
@@ -87,27 +90,27 @@ def _run(
         experiment.run(task.asked_as, items, batch, lambda _: progress.advance(bar))
 
 
-def _methods(
-    trees: Sequence[str], turned_trees: Sequence[str], num_speculative_tokens: int
-) -> dict[str, Method]:
+def _methods(rules: dict[str, Replaces], num_speculative_tokens: int) -> dict[str, Method]:
     methods: dict[str, Method] = {
         DRAFT_ALONE: draft_alone,
         TARGET_ALONE: target_alone,
         "average": averaged,
     }
-    rules = {"CoSD rule": paper_rule(), **_named(trees)}
-    turned_rules = {"CoSD rule": paper_rule(), **_named(turned_trees)}
-    for name, replaces in rules.items():
-        methods[name] = collaborative(replaces, num_speculative_tokens)
-    for name, replaces in turned_rules.items():
-        methods[name + _TURNED] = turned(collaborative(replaces, num_speculative_tokens))
-    return methods
+    fused = {name: collaborative(one, num_speculative_tokens) for name, one in rules.items()}
+    return methods | fused
 
 
-def _named(trees: Sequence[str]) -> dict[str, Replaces]:
-    """Return the trees' decisions by name, with the beginning of each tree's sha256."""
-    found: dict[str, Replaces] = {}
-    for named in trees:
+def _turned_methods(rules: dict[str, Replaces], num_speculative_tokens: int) -> dict[str, Method]:
+    return {
+        name + _TURNED: turned_roles(collaborative(one, num_speculative_tokens))
+        for name, one in rules.items()
+    }
+
+
+def _rules(trees: Sequence[str] | None) -> dict[str, Replaces]:
+    """Return CoSD's decisions by name, each tree's with the beginning of its sha256."""
+    found: dict[str, Replaces] = {"CoSD rule": paper_rule()}
+    for named in trees or ():
         name, separator, path = named.partition("=")
         if not separator:
             raise InvalidRequest("tree", named, "is not NAME=FILE")

@@ -19,7 +19,7 @@ from tiercel.evaluation.fusion.methods import (
     draft_alone,
     paper_rule,
     target_alone,
-    turned,
+    turned_roles,
 )
 from tiercel.evaluation.fusion.reading import run
 
@@ -118,7 +118,7 @@ def test_the_rule_of_the_paper(draft_prob, target_prob, equal, replaces):
 
 def test_a_turned_method_is_the_method_of_the_turned_models():
     method, asked = collaborative(paper_rule(), 3), questions(5)
-    assert without_time(answers(turned(method), asked)) == without_time(
+    assert without_time(answers(turned_roles(method), asked)) == without_time(
         answers(method, asked, seeds=(2, 1))
     )
 

@@ -109,7 +109,7 @@ def collaborative(replaces: Replaces, num_speculative_tokens: int) -> Method:
     return method
 
 
-def turned(method: Method) -> Method:
+def turned_roles(method: Method) -> Method:
     """Return the method with the roles changed: the target drafts, the draft model judges."""
     return lambda question, draft, target: method(question, target, draft)
 

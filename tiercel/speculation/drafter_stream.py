@@ -99,6 +99,14 @@ class DrafterStream:
                 self._owner.judged(judgement)
         return client.advance(num_wanted, num_ahead, compute_s)
 
+    def rejected(self, position: int) -> None:
+        """Note that the tokens of `draft` from `position` on were rejected.
+
+        Through a bridge the drafter sees it by the tokens that stand there.
+        """
+        if self._client is not None and self._bridged is None:
+            self._client.rejected(position)
+
     def cut(self, length: int) -> None:
         """Note that the parent's sequence was cut; the drafter learns it with the next Advance."""
         if self._bridged is not None:

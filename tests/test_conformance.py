@@ -24,7 +24,6 @@ from tiercel.v1 import drafter_pb2 as pb
 from tiercel.v1 import verifier_pb2 as vpb
 
 pytest_plugins = ("tests.conformance.targets",)
-pytestmark = pytest.mark.timeout(90)
 
 
 async def test_a_drafter_says_what_it_is(drafter):
@@ -107,7 +106,7 @@ async def test_a_drafter_leaves_with_its_parent(drafter):
 
 
 async def test_a_drafter_ends_with_the_deadline(drafter):
-    async with drafter.draft(timeout_s=1) as stream:
+    async with drafter.draft(timeout_s=3) as stream:
         await opened(stream, drafter)
         assert await stream.failure() is grpc.StatusCode.DEADLINE_EXCEEDED
     await drafter.forgets()
@@ -179,7 +178,7 @@ async def test_a_verifier_ends_when_it_is_told_to(verifier):
 
 async def test_a_verifier_ends_before_the_deadline(verifier):
     """Nobody sends blocks: only the deadline can end this session."""
-    async with verifier.verifier("Verify", timeout_s=2) as stream:
+    async with verifier.verifier("Verify", timeout_s=3) as stream:
         await first_verdict(stream, verifier)
         finished = await last(stream)
         assert finished.reason == decoding_pb2.FINISH_REASON_DEADLINE

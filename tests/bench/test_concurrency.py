@@ -25,7 +25,7 @@ def command(**options: object) -> list[str]:
 
 
 def test_the_clients_of_a_wave_are_there_at_once():
-    all_there = threading.Barrier(6, timeout=30)
+    all_there = threading.Barrier(6, timeout=150)
 
     def ask(question: Question, arrived) -> None:
         all_there.wait()

@@ -14,7 +14,7 @@ from tiercel.cli.supervisor import ports
 TOML = """
 default_plan = "pair"
 plans = {{ pair = "target <- draft:4", alone = "target" }}
-router = {{ address = "localhost:{ports[0]}" }}
+router = {{ address = "localhost:{ports[0]}", settings = {{ max_outage_s = 120 }} }}
 feedback = {{ address = "localhost:{ports[1]}", settings = {{ data_dir = "{folder}/valkey" }} }}
 [tiers.target]
 service = "verifier"

@@ -4,7 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 
-PATIENCE_S = 30.0
+PATIENCE_S = 150.0
 
 
 def alive(pid: int) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.processes import PATIENCE_S, alive, children_of, command_of, until
-from tiercel.cli.supervisor import ChildSpec, Supervisor, SupervisorError, ports
+from tiercel.cli.supervisor import ChildSpec, Supervisor, SupervisorError, child, ports
 
 # Listens on its address, has a child of its own, says who it is, and ends at SIGTERM.
 SERVICE = """
@@ -31,7 +31,8 @@ while True:
     connection.close()
 """
 
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+SLEEPY = "import time; print('asleep', flush=True); time.sleep(600)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPY}"
 
 
 async def answers(address: str) -> bool:
@@ -99,7 +100,10 @@ async def test_a_killed_service_is_started_again_and_its_own_children_are_not_le
         assert sum(alive(pid) for pid in orphans) == 1  # the router's
 
 
-async def test_a_service_that_keeps_dying_is_given_up_with_its_last_words():
+async def test_a_service_that_keeps_dying_is_given_up_with_its_last_words(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(child, "_FIRST_DELAY_S", 0.01)
     dying = ChildSpec("tier", (sys.executable, "-c", "import sys; sys.exit('no such model')"))
     supervisor = Supervisor([dying], is_ready=at_once, on_line=lambda *_: None)
     async with supervisor:
@@ -125,8 +129,11 @@ async def test_a_service_that_is_never_ready_is_named(site: Site):
     )
     site.specs.append(silent)
     async with site.supervisor() as supervisor:
-        with pytest.raises(SupervisorError, match=r"^not ready after 3 s: mute$"):
-            await supervisor.wait_ready(3.0)
+        for spec in site.specs[:2]:
+            while not await answers(spec.address):
+                await asyncio.sleep(0.02)
+        with pytest.raises(SupervisorError, match=r"^not ready after 2 s: mute$"):
+            await supervisor.wait_ready(2.0)
 
 
 async def test_a_port_in_use_is_one_clear_line(site: Site):
@@ -144,12 +151,10 @@ async def test_a_service_that_ignores_sigterm_is_killed_after_the_grace():
         [stubborn], is_ready=at_once, on_line=lambda *line: lines.append(line), grace_s=0.5
     )
     async with supervisor:
-        child = supervisor.children["tier"]
-        await until(lambda: child.pid is not None, "started")
-        pid = child.pid
-        await asyncio.sleep(0.5)
+        await until(lambda: lines == [("tier", "asleep")], "SIGTERM is ignored by now")
+        pid = supervisor.children["tier"].pid
     assert not alive(pid)
-    assert lines == [("tier", "did not end in 0.5 s: killed")]
+    assert lines[1:] == [("tier", "did not end in 0.5 s: killed")]
 
 
 async def test_a_stopped_service_still_ends(site: Site):
@@ -167,15 +172,18 @@ from tiercel.cli.supervisor import ChildSpec, Supervisor
 async def ready(_): return True
 async def main():
     specs = [ChildSpec(n, (sys.executable, "-c", sys.argv[1])) for n in "ab"]
-    async with Supervisor(specs, is_ready=ready, on_line=print, grace_s=1.0) as supervisor:
-        await supervisor.wait_ready(20)
+    lines = []
+    on_line = lambda *line: lines.append(line)
+    async with Supervisor(specs, is_ready=ready, on_line=on_line, grace_s=1.0) as supervisor:
+        while len(lines) < 2:
+            await asyncio.sleep(0.02)
         print("pids", *[c.pid for c in supervisor.children.values()], flush=True)
         await asyncio.sleep(600)
 asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("program", ["import time; time.sleep(600)", STUBBORN])
+@pytest.mark.parametrize("program", [SLEEPY, STUBBORN], ids=["willing", "stubborn"])
 async def test_nothing_outlives_a_supervisor_that_is_killed(program: str):
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, program], stdout=subprocess.PIPE, text=True

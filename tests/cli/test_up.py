@@ -77,7 +77,7 @@ async def test_a_killed_tier_comes_back_and_ctrl_c_leaves_nothing_behind(config:
         before = running.answer()
         target = running.pid_of("services.verifier")
         os.kill(target, signal.SIGKILL)
-        await until(lambda: len(running.processes()) < len(processes), "the tier is gone")
+        await until(lambda: not alive(target), "the tier is gone")
         await until(lambda: len(running.processes()) == len(processes), "the tier is back")
         assert running.answer() == before
         everything = [*processes, *running.processes()]

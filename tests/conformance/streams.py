@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from tiercel.decoding import prefix_hash
+from tiercel.rpc import replies
 from tiercel.v1 import decoding_pb2, drafter_pb2, tier_pb2, verifier_pb2
 from tiercel.v1.drafter_pb2_grpc import DrafterStub
 from tiercel.v1.tier_pb2_grpc import TierStub
@@ -16,7 +17,7 @@ from tiercel.v1.verifier_pb2_grpc import VerifierStub
 
 BEAT_S = 0.3
 # Silence after which a tier that has nothing to say must have said that it is alive.
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Stream:
@@ -24,6 +25,7 @@ class Stream:
 
     def __init__(self, call: Any, request: type) -> None:
         self._call, self._request = call, request
+        self._responses = replies(call)
         self._beating = asyncio.create_task(self._beat())
 
     async def send(self, **fields: Any) -> None:
@@ -36,8 +38,8 @@ class Stream:
         Raises the call's failure.
         """
         while True:
-            response = await asyncio.wait_for(self._call.read(), PATIENCE_S)
-            if response is grpc.aio.EOF:
+            response = await asyncio.wait_for(anext(self._responses, None), PATIENCE_S)
+            if response is None:
                 return "end", None
             kind = response.WhichOneof("message")
             if kind != "heartbeat" or beats:
@@ -85,10 +87,12 @@ class Tier:
 
     async def describe(self) -> tier_pb2.DescribeResponse:
         """Ask it again what it is."""
-        return await TierStub(self._channel).Describe(tier_pb2.DescribeRequest(), timeout=10)
+        return await TierStub(self._channel).Describe(
+            tier_pb2.DescribeRequest(), timeout=PATIENCE_S
+        )
 
     @asynccontextmanager
-    async def draft(self, timeout_s: float = 60) -> AsyncIterator[Stream]:
+    async def draft(self, timeout_s: float = 120) -> AsyncIterator[Stream]:
         """Call Draft."""
         call = DrafterStub(self._channel).Draft(timeout=timeout_s)
         stream = Stream(call, drafter_pb2.DraftRequest)
@@ -98,7 +102,9 @@ class Tier:
             stream.close()
 
     @asynccontextmanager
-    async def verifier(self, method: str, timeout_s: float = 60) -> AsyncIterator[Stream]:
+    async def verifier(
+        self, method: str, timeout_s: float = 2 * PATIENCE_S
+    ) -> AsyncIterator[Stream]:
         """Call Generate or Verify."""
         request = {
             "Generate": verifier_pb2.VerifierGenerateRequest,
@@ -112,11 +118,11 @@ class Tier:
 
     async def forgets(self) -> None:
         """Wait until no session of ours is open any more."""
-        for _ in range(100):
+        for _ in range(300):
             if not (await self.describe()).num_sessions:
                 return
             await asyncio.sleep(0.1)
-        raise AssertionError("a session outlived its stream by 10 s")
+        raise AssertionError("a session outlived its stream by 30 s")
 
 
 @asynccontextmanager
@@ -124,7 +130,7 @@ async def tier_at(address: str) -> AsyncIterator[Tier]:
     """Connect to a tier and ask what it is."""
     async with grpc.aio.insecure_channel(address) as channel:
         about = await TierStub(channel).Describe(
-            tier_pb2.DescribeRequest(), timeout=60, wait_for_ready=True
+            tier_pb2.DescribeRequest(), timeout=PATIENCE_S, wait_for_ready=True
         )
         yield Tier(channel, about)
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 
@@ -21,7 +21,7 @@ class Proxy:
         self._upstream: list[asyncio.StreamWriter] = []
         self._serving: set[asyncio.Task[None] | None] = set()
         self.delay_s = 0.0
-        self.garbles_answers = False
+        self.garble: Callable[[bytes], bytes] | None = None  # of answers
         self.num_connections = 0
 
     def stall(self) -> None:
@@ -92,7 +92,7 @@ class Proxy:
                 await self._flows.wait()
                 if is_answer:
                     await self._answers_flow.wait()
-                sink.write(_garbled(data) if is_answer and self.garbles_answers else data)
+                sink.write(self.garble(data) if is_answer and self.garble else data)
                 await sink.drain()
             if sink.can_write_eof():
                 sink.write_eof()
@@ -100,10 +100,15 @@ class Proxy:
             sink.transport.abort()
 
 
-def _garbled(data: bytes) -> bytes:
-    """Return the bytes with one bit of the middle one flipped."""
+def one_bit_wrong(data: bytes) -> bytes:
+    """Flip a bit in the middle: it may be one of a message that is still a message."""
     middle = len(data) // 2
     return data[:middle] + bytes([data[middle] ^ 0x10]) + data[middle + 1 :]
+
+
+def every_bit_wrong(data: bytes) -> bytes:
+    """Flip every bit, also those that say how the bytes are to be read."""
+    return bytes(byte ^ 0xFF for byte in data)
 
 
 @asynccontextmanager

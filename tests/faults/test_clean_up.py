@@ -8,14 +8,18 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.faults.answers import Reading, asked, expected
 from tests.faults.chain import MANY, Chain
-from tests.faults.proxy import Proxy, proxied
+from tests.faults.proxy import Proxy, every_bit_wrong, one_bit_wrong, proxied
 from tests.faults.services import idle, num_sessions, until
 
 # A caller in a process of its own, for one that dies cannot tidy up.
 CALLER = """
 import asyncio, sys
+import pytest
+
 from tests.faults.answers import asked
 from tiercel.types import Plan
 
@@ -111,17 +115,22 @@ async def test_a_black_hole_between_root_and_middle(chain):
     assert reading.token_ids == expected(len(reading.token_ids))
 
 
-async def test_a_slow_and_then_garbled_link_between_root_and_middle_changes_no_token(chain):
+@pytest.mark.parametrize("garble", [one_bit_wrong, every_bit_wrong])
+async def test_a_slow_and_then_garbled_link_between_root_and_middle_changes_no_token(chain, garble):
     async with (
         proxied(chain.middle.address) as (link, address),
         asked(chain.root.address, chain.plan_over(address), max_new_tokens=MANY) as reading,
     ):
         link.delay_s = 0.02
         await reading.drafted_by("middle")
-        link.garbles_answers = True
+        link.garble = garble
         await reading.until(lambda: bool(reading.lost))
-        link.garbles_answers, link.delay_s = False, 0.0
-        await reading.drafted_by("middle")
+        link.garble, link.delay_s = None, 0.0
+        if garble is every_bit_wrong:
+            await reading.drafted_by("middle")
+        else:  # a drafter that said what no drafter says is left alone for good
+            num_tokens = len(reading.token_ids)
+            await reading.until(lambda: len(reading.token_ids) > num_tokens + 20)
         reading.session.finish()
         await reading.to_the_end()
     await idle(*chain.services)

@@ -33,7 +33,7 @@ async def watch(stub: Stub, have: LearnedPolicy | None = None) -> AsyncIterator[
 
 
 async def until_version(policies: AsyncIterator[LearnedPolicy], version: int) -> LearnedPolicy:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         async for policy in policies:
             if policy.version >= version:
                 return policy

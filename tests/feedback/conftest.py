@@ -56,8 +56,13 @@ async def open_store() -> AsyncIterator[OpenStore]:
     """Opens stores, and closes them at the end."""
     async with AsyncExitStack() as stack:
 
-        def opened(url: str, memory: Memory | None = None, namespace: str = "test") -> Store:
-            store = Store(url, memory or Memory(), namespace=namespace, timeout_s=0.8)
+        def opened(
+            url: str,
+            memory: Memory | None = None,
+            namespace: str = "test",
+            timeout_s: float = 30.0,
+        ) -> Store:
+            store = Store(url, memory or Memory(), namespace=namespace, timeout_s=timeout_s)
             stack.push_async_callback(store.close)
             return store
 
@@ -73,7 +78,7 @@ async def start_service() -> AsyncIterator[StartService]:
     async with AsyncExitStack() as stack:
 
         async def started(url: str = "", **overrides: object) -> Stub:
-            values = {"poll_s": 0.2, "push_interval_s": 0.05, **overrides}
+            values = {"poll_s": 0.2, "push_interval_s": 0.05, "store_timeout_s": 10.0, **overrides}
             settings = Settings(redis_url=SecretStr(url), **values)
             port = await stack.enter_async_context(rpc.server(opening(settings), "localhost:0"))
             channel = await stack.enter_async_context(rpc.channel(f"localhost:{port}"))

@@ -34,7 +34,7 @@ def servers_in(folder: Path) -> list[int]:
 
 
 async def gone(folder: Path) -> bool:
-    for _ in range(500):
+    for _ in range(6000):
         if not servers_in(folder):
             return True
         await asyncio.sleep(0.01)
@@ -67,7 +67,7 @@ async def test_what_was_learned_is_there_at_the_next_start(folder: Path):
     for expected in (True, False):
         async with embedded.running(folder) as url:
             assert len(servers_in(folder)) == 1
-            store = Store(url, Memory(), namespace="test", timeout_s=0.8)
+            store = Store(url, Memory(), namespace="test", timeout_s=30.0)
             assert await store.apply([outcome(event_id="once")]) == [expected]
             await store.close()
         assert servers_in(folder) == []
@@ -75,7 +75,7 @@ async def test_what_was_learned_is_there_at_the_next_start(folder: Path):
 
 async def test_a_killed_server_comes_back_with_its_data(folder: Path):
     async with embedded.running(folder) as url:
-        store = Store(url, Memory(), namespace="test", timeout_s=0.8)
+        store = Store(url, Memory(), namespace="test", timeout_s=30.0)
         await store.apply([outcome(event_id="once")])
         assert await store._client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]
         [first] = servers_in(folder)
@@ -152,6 +152,7 @@ async def test_a_plain_child_would_be_left_behind(folder: Path):
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code])
-    left = servers_in(folder)
+    while not (left := servers_in(folder)):  # it may not be the server yet
+        await asyncio.sleep(0.02)
     assert len(left) == 1
     os.kill(left[0], signal.SIGKILL)

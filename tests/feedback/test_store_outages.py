@@ -41,13 +41,13 @@ async def test_what_was_learned_outlives_a_killed_server(redis: RedisServer, ope
 async def test_a_server_that_hangs_does_not_hang_the_caller(
     valkey: RedisServer, open_store: OpenStore
 ):
-    store = open_store(valkey.url, LONG)
+    store, hasty = open_store(valkey.url, LONG), open_store(valkey.url, LONG, timeout_s=0.8)
     event = outcome()
     await store.apply([outcome()])
     valkey.send(signal.SIGSTOP)
     try:
         with pytest.raises(Unavailable):
-            await store.apply([event])
+            await hasty.apply([event])
     finally:
         valkey.send(signal.SIGCONT)
     await store.apply([event])  # perhaps a second delivery

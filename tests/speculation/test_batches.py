@@ -38,7 +38,7 @@ class WatchedModel:
         return self.caches[-1]
 
     def extend(self, steps: list[Step]) -> list[Logits]:
-        assert self.free.wait(timeout=60)
+        assert self.free.wait(timeout=150)
         self.passes.append([len(step.tokens) for step in steps])
         held = sum(max(0, cache.length) for cache in self.caches)
         if held + sum(len(step.tokens) for step in steps) > self.room:

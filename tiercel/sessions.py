@@ -7,6 +7,7 @@ from tiercel.replies import Committed
 from tiercel.rules import RuleUse
 from tiercel.types import (
     Acceptance,
+    Constraint,
     FinishReason,
     SamplingParams,
     StopConditions,
@@ -26,6 +27,7 @@ class Ask:
     ignore_eos: bool = False
     logprobs: bool = False
     num_top_logprobs: int = 0
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from services.verifier.answer import Answer
 from services.verifier.opening import Opening
 from services.verifier.report import Report
 from tiercel import rpc
+from tiercel.constraints import check_rule
 from tiercel.errors import InvalidRequest
 from tiercel.replies import Committed
 from tiercel.rules import check_not_laxer
@@ -79,6 +80,7 @@ class Generation:
     def _replan(self, message: pb.VerifierGenerateRequest) -> None:
         plan = plan_from_pb(message.replan)
         self._tier.check_plan(plan)
+        check_rule(plan.acceptance, self._opening.request.constraint)
         check_not_laxer(plan.acceptance, self._opening.plan.acceptance)
         self._decoder.replan(plan)
 

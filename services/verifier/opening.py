@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
+from tiercel.constraints import check_rule
+from tiercel.errors import InvalidRequest
 from tiercel.sessions import Ask
 from tiercel.speculation.model_tier import ModelTier
 from tiercel.speculation.prompt_ids import ids_of_prompt
@@ -44,6 +46,11 @@ async def admitted(
     tier.check_length("prompt", prompt_ids)
     # Committed tokens may fill the context: there the answer ended, and only that is left to say.
     tier.check_length("committed_token_ids", (prompt_ids + committed_ids)[:-1])
+    if ask.constraint is not None and ask.ignore_eos:
+        why = "an answer with a constraint ends where its grammar does"
+        raise InvalidRequest("stop.ignore_eos", True, why)
+    check_rule(plan.acceptance, ask.constraint)
+    await tier.grammars.check(ask.constraint, committed_ids)
     return Opening(
         plan=plan,
         prompt_ids=prompt_ids,
@@ -57,6 +64,7 @@ async def admitted(
             stop_token_ids=ask.stop.token_ids,
             max_new_tokens=ask.stop.max_new_tokens,
             messages=_messages(ask.prompt),
+            constraint=ask.constraint,
         ),
         num_top_logprobs=ask.num_top_logprobs if ask.logprobs else None,
     )

@@ -12,8 +12,9 @@ from tiercel import rpc
 from tiercel.errors import TiercelError, Unavailable
 from tiercel.plan_text import Outline
 from tiercel.replies import Committed, Decision, Finished, Overview
-from tiercel.types import Acceptance, SamplingParams, StopConditions
+from tiercel.types import Acceptance, Constraint, SamplingParams, StopConditions
 from tiercel.v1 import decoding_pb2, router_pb2, router_pb2_grpc
+from tiercel.wire.constraints import constraint_to_pb
 from tiercel.wire.outlines import outline_to_pb
 from tiercel.wire.plans import acceptance_to_pb
 from tiercel.wire.replies import (
@@ -50,6 +51,7 @@ class Request:
     request_id: str = ""
     logprobs: bool = False
     num_top_logprobs: int = 0
+    constraint: Constraint | None = None
 
 
 class RouterClient:
@@ -138,6 +140,7 @@ def _generate_to_pb(request: Request) -> router_pb2.GenerateRequest:
         logprobs=request.logprobs,
         num_top_logprobs=request.num_top_logprobs,
         kind=request.kind,
+        constraint=constraint_to_pb(request.constraint),
     )
 
 

@@ -2,10 +2,14 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from numpy.typing import NDArray
 
 from tiercel.constraints.token_mask import TokenMask, reason
 from tiercel.errors import InvalidRequest
@@ -37,6 +41,26 @@ class _Words:
         return self._tokenizer.encode(text)
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """What all grammars of a tokenizer share; llguidance takes a second over a large one."""
+
+    tokenizer: LLTokenizer
+    is_end: NDArray[np.bool_]  # [vocab_size]: tokens that end an answer
+    is_text: NDArray[np.bool_]  # those that give text
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, vocab_size: int) -> "_Prepared":
+        ends, ids = sorted(tokenizer.eos_ids), range(vocab_size)
+        words: Any = _Words(tokenizer, vocab_size)
+        is_end = np.isin(ids, ends)
+        is_text = ~is_end & ~np.array([tokenizer.is_special(token_id) for token_id in ids])
+        return cls(LLTokenizer(words, n_vocab=vocab_size, eos_token=ends), is_end, is_text)
+
+    def mask(self, constraint: Constraint, matcher: LLMatcher) -> TokenMask:
+        return TokenMask(constraint, matcher, self.is_end, self.is_text)
+
+
 class Grammars:
     """The masks of a tier with a model; nothing is prepared before the first one is asked for."""
 
@@ -44,17 +68,33 @@ class Grammars:
         """Mask logits of `vocab_size` tokens, of which the tokenizer may know fewer."""
         self._tokenizer, self._vocab_size = tokenizer, vocab_size
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="grammars")
-        self._words: LLTokenizer | None = None
+        self._words: _Prepared | None = None
         self._compiled: OrderedDict[Constraint, LLMatcher] = OrderedDict()
-        ids = range(vocab_size)
-        self._is_end = np.array([token_id in tokenizer.eos_ids for token_id in ids])
-        self._is_text = ~np.array([tokenizer.is_special(token_id) for token_id in ids])
-        self._is_text &= ~self._is_end
 
-    async def mask(self, constraint: Constraint) -> TokenMask:
-        """Return a new mask at the grammar's beginning; raises InvalidRequest for a bad grammar."""
+    async def mask(self, constraint: Constraint | None) -> TokenMask | None:
+        """Return a new mask at the grammar's beginning; None masks nothing.
+
+        Raises InvalidRequest for a bad grammar.
+        """
+        if constraint is None:
+            return None
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._mask, constraint)
+
+    async def check(self, constraint: Constraint | None, committed: Sequence[int]) -> None:
+        """Raise InvalidRequest for a bad grammar, or one that no answer meets that begins so."""
+        mask = await self.mask(constraint)
+        if mask is not None and not mask.follows(committed):
+            why = "the constraint lets no answer begin so"
+            raise InvalidRequest("committed_token_ids", len(committed), why)
+
+    async def followed(self, constraint: Constraint | None) -> Constraint | None:
+        """Return the constraint if its grammar is good here, None if not."""
+        try:
+            await self.mask(constraint)
+        except InvalidRequest:
+            return None
+        return constraint
 
     def close(self) -> None:
         """End the thread after what it compiles now."""
@@ -67,23 +107,23 @@ class Grammars:
         if len(self._compiled) > _MAX_KEPT:
             self._compiled.popitem(last=False)
         matcher = self._compiled[constraint].deep_copy()
-        return TokenMask(constraint, matcher, self._is_end, self._is_text)
+        assert self._words is not None, "what is compiled was compiled with words"
+        return self._words.mask(constraint, matcher)
 
     def _compile(self, constraint: Constraint) -> LLMatcher:
         if not self._tokenizer.eos_ids:
             raise _refusal(constraint, "the model has no token that ends an answer")
         if self._words is None:
-            words, ends = _Words(self._tokenizer, self._vocab_size), sorted(self._tokenizer.eos_ids)
-            self._words = LLTokenizer(words, n_vocab=self._vocab_size, eos_token=ends)  # type: ignore[arg-type]
+            self._words = _Prepared.of(self._tokenizer, self._vocab_size)
         try:
             grammar = _grammar(constraint)
         except ValueError as error:
             raise _refusal(constraint, reason(str(error))) from None
-        matcher = LLMatcher(self._words, grammar, log_level=0, limits=_LIMITS)
+        matcher = LLMatcher(self._words.tokenizer, grammar, log_level=0, limits=_LIMITS)
         if matcher.is_error():
             raise _refusal(constraint, reason(matcher.get_error()))
         # The first mask finds a grammar under which nothing can be said.
-        TokenMask(constraint, matcher.deep_copy(), self._is_end, self._is_text).allowed()
+        self._words.mask(constraint, matcher.deep_copy()).allowed()
         return matcher
 
 

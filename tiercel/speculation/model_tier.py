@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tiercel import engines, rpc
+from tiercel.constraints import Grammars
 from tiercel.decoding import MAX_SUPPORT, CosdTree, Vocabulary, in_force
 from tiercel.draft_stream import TokenSequence
 from tiercel.errors import InvalidRequest, PlanRefused
@@ -29,7 +30,7 @@ from tiercel.speculation.session import Session
 from tiercel.speculation.slots import Slots
 from tiercel.speculation.translators import Translators
 from tiercel.tokenizer import Tokenizer
-from tiercel.types import Evidence, Message, Plan, Rule, SamplingParams
+from tiercel.types import Constraint, Evidence, Message, Plan, Rule, SamplingParams
 from tiercel.wire.draft import DraftOpening
 
 
@@ -57,6 +58,7 @@ class ModelTier:
         self.slots = Slots(name, habits.max_sessions)
         vocab_size = runner.description.vocab_size
         self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in range(vocab_size)])
+        self.grammars = Grammars(tokenizer, vocab_size)
         self._scorer = Scorer(name, runner, tokenizer, self._vocabulary)
         self._channels = rpc.Channels()
         self._translators = Translators(tokenizer)
@@ -96,6 +98,7 @@ class ModelTier:
         max_new_tokens: int,
         messages: tuple[Message, ...],
         asked: Evidence = Evidence.NONE,
+        constraint: Constraint | None = None,
     ) -> Request:
         """Return what drafters of this tier must know of a request."""
         return Request(
@@ -109,6 +112,7 @@ class ModelTier:
             max_new_tokens=max_new_tokens,
             deadline=deadline,
             messages=messages,
+            constraint=constraint,
             heartbeat_s=self.habits.heartbeat_s,
             tokens_ahead=self.habits.tokens_ahead,
             always_draft=self.habits.always_draft,
@@ -130,7 +134,9 @@ class ModelTier:
             support=self.habits.draft_support,
             tree=self.habits.cosd_tree,
         )
-        session = Session(self.runner, self._vocabulary, TokenSequence(prefix), terms)
+        mask = await self.grammars.mask(request.constraint)
+        sequence = TokenSequence(prefix)
+        session = Session(self.runner, self._vocabulary, sequence, terms, mask)
         decoder = Decoder(session, plan, request, self._open_link, on_lost)
         try:
             yield decoder
@@ -166,6 +172,7 @@ class ModelTier:
     async def close(self) -> None:
         """Close the channels and the model."""
         await self._translators.close()
+        self.grammars.close()
         await self._channels.close()
         await asyncio.to_thread(self.runner.close)
 
@@ -191,6 +198,7 @@ class ModelTier:
             stop_token_ids=opening.stop_token_ids,
             max_new_tokens=opening.max_new_tokens,
             messages=opening.messages,
+            constraint=await self.grammars.followed(opening.constraint),
             asked=opening.evidence,
         )
         prefix = opening.prefix.token_ids

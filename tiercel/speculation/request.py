@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from tiercel.decoding import Randomness
 from tiercel.draft_stream import TokenSequence
 from tiercel.speculation.draft_ahead import DraftAhead
-from tiercel.types import Evidence, Message, Plan, SamplingParams
+from tiercel.types import Constraint, Evidence, Message, Plan, SamplingParams
 from tiercel.wire.draft import DraftOpening
 from tiercel.wire.requests import TokenIds
 
@@ -28,6 +28,7 @@ class Request:
     heartbeat_s: float = 2.0
     tokens_ahead: int = 0  # most credit beyond one block
     always_draft: bool = False
+    constraint: Constraint | None = None
     asked: Evidence = Evidence.NONE  # by the parent's own parent, of the parent
     evidence: Evidence = Evidence.NONE  # what the parent asks of its drafters
     # By a drafter's address; the parent's requests share them: what pays depends on the machines.
@@ -52,6 +53,7 @@ class Request:
             max_new_tokens=max(0, self.max_new_tokens - num_generated),
             max_tokens_ahead=plan.num_speculative_tokens + self.ahead(plan.address).num_tokens,
             messages=self.messages,
+            constraint=self.constraint,
             evidence=self.evidence,
         )
 

@@ -11,6 +11,7 @@ from tiercel.engines.language_model import Logits
 from tiercel.speculation.hidden_states import HiddenStates
 from tiercel.speculation.judging import Terms, Verified, judge
 from tiercel.speculation.link import NO_DRAFT, Draft
+from tiercel.speculation.logits_mask import LogitsMask
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.turn import Memory, Turn
 from tiercel.types import Acceptance, Evidence, TierStats
@@ -37,6 +38,7 @@ class _Job:
     ahead: Ahead
     generation: int
     terms: Terms
+    answer: tuple[int, ...] = ()  # the tokens before the draft, where a mask asks for them
 
 
 class Session:
@@ -47,11 +49,17 @@ class Session:
     """
 
     def __init__(
-        self, runner: ModelRunner, vocabulary: Vocabulary, prefix: TokenSequence, terms: Terms
+        self,
+        runner: ModelRunner,
+        vocabulary: Vocabulary,
+        prefix: TokenSequence,
+        terms: Terms,
+        mask: LogitsMask | None = None,
     ) -> None:
         self.sequence = prefix
         self.generation = 0  # grows with every change from outside
         self._runner, self._vocabulary, self._terms = runner, vocabulary, terms
+        self._mask = mask
         opened_at = prefix.hash_at(len(prefix))
         self._randomness = Randomness.of(terms.params.seed, *terms.names, opened_at)
         self._runs = count()  # of the rule's random numbers: each verdict has its own
@@ -134,7 +142,8 @@ class Session:
             self._may_follow = True
             self._num_taken = self._num_followed
             offset, terms = self._offsets[-1], self._terms
-            job = _Job(draft, offset, num_top_logprobs, ahead, generation, terms)
+            answer = self._answer()
+            job = _Job(draft, offset, num_top_logprobs, ahead, generation, terms, answer)
             turn = self._turn(start, tokens, job)
             verified = await self._runner.run(turn)
         self._note_time(turn.seconds, is_prefill=turn.start < self._terms.num_prompt_tokens - 1)
@@ -199,12 +208,20 @@ class Session:
             job,
             offset=self._vocabulary.advance(job.offset, tokens),
             ahead=replace(ahead, num_tokens=ahead.num_tokens - 1),
+            answer=(*job.answer, *tokens) if self._mask is not None else (),
         )
         return self._turn(start, tokens, following)
 
     def _judge(self, job: _Job, randomness: Randomness, logits: Logits) -> Verified:
+        if self._mask is not None:
+            logits = self._mask.masked(logits, job.answer, job.draft.token_ids)
         target = job.terms.target(logits, self._vocabulary, job.offset)
         return judge(job.terms, job.draft.to_judge(), target, randomness, job.num_top_logprobs)
+
+    def _answer(self) -> tuple[int, ...]:
+        if self._mask is None:
+            return ()
+        return tuple(self.sequence.tokens(self._terms.num_prompt_tokens))
 
     def _note_offsets(self, token_ids: Iterable[int]) -> None:
         for token_id in token_ids:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from tiercel.decoding.draft import Draft, check_draft
 from tiercel.draft_stream import Advance, Block, Resync
 from tiercel.errors import InvalidRequest
-from tiercel.types import Evidence, Message, Plan, SamplingParams, Span
+from tiercel.types import Constraint, Evidence, Message, Plan, SamplingParams, Span
 from tiercel.v1 import drafter_pb2 as pb
+from tiercel.wire.constraints import constraint_from_pb, constraint_to_pb
 from tiercel.wire.distributions import distributions_from_pb, distributions_to_pb
 from tiercel.wire.plans import (
     MAX_SPECULATIVE_TOKENS,
@@ -48,6 +49,7 @@ class DraftOpening:
     max_new_tokens: int
     max_tokens_ahead: int
     messages: tuple[Message, ...] = ()
+    constraint: Constraint | None = None
     evidence: Evidence = Evidence.NONE
 
 
@@ -63,6 +65,7 @@ def opening_to_pb(opening: DraftOpening) -> pb.DraftOpen:
         max_new_tokens=opening.max_new_tokens,
         max_tokens_ahead=opening.max_tokens_ahead,
         messages=messages_to_pb(opening.messages),
+        constraint=constraint_to_pb(opening.constraint),
         evidence=evidence_to_pb(opening.evidence),
     )
 
@@ -84,6 +87,7 @@ def opening_from_pb(message: pb.DraftOpen) -> DraftOpening:
         max_new_tokens=message.max_new_tokens,
         max_tokens_ahead=message.max_tokens_ahead,
         messages=messages_from_pb(message.messages),
+        constraint=constraint_from_pb(message),
         evidence=evidence_from_pb(message.evidence),
     )
 

@@ -17,6 +17,7 @@ from tiercel.replies import (
 from tiercel.sessions import Ask, Objective, SessionEnd
 from tiercel.v1 import decoding_pb2, router_pb2
 from tiercel.wire.answers import committed_to_pb, description_to_pb, end_to_pb
+from tiercel.wire.constraints import constraint_from_pb
 from tiercel.wire.feedback import MAX_NAME_LENGTH
 from tiercel.wire.outlines import outline_from_pb
 from tiercel.wire.plans import acceptance_from_pb, plan_to_pb, rule_to_pb
@@ -62,6 +63,7 @@ def ask_from_pb(
         request_id=_name(message.request_id, "request_id") or ask.request_id,
         logprobs=message.logprobs,
         num_top_logprobs=num_top_logprobs_from_pb(message.num_top_logprobs),
+        constraint=constraint_from_pb(message),
     )
 
 

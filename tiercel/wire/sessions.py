@@ -6,6 +6,7 @@ from tiercel.sessions import Ask, DrafterLost, Opened, SessionEnd, SessionEvent
 from tiercel.types import Plan
 from tiercel.v1 import decoding_pb2
 from tiercel.v1 import verifier_pb2 as pb
+from tiercel.wire.constraints import constraint_from_pb, constraint_to_pb
 from tiercel.wire.plans import plan_from_pb, plan_to_pb
 from tiercel.wire.replies import committed_from_pb
 from tiercel.wire.requests import (
@@ -32,6 +33,7 @@ def open_to_pb(ask: Ask, plan: Plan, committed: Sequence[int]) -> pb.GenerateOpe
         stop=stop_to_pb(ask.stop, ignore_eos=ask.ignore_eos),
         logprobs=ask.logprobs,
         num_top_logprobs=ask.num_top_logprobs,
+        constraint=constraint_to_pb(ask.constraint),
     )
 
 
@@ -50,6 +52,7 @@ def open_from_pb(
         ignore_eos=message.stop.ignore_eos,
         logprobs=message.logprobs,
         num_top_logprobs=num_top_logprobs_from_pb(message.num_top_logprobs),
+        constraint=constraint_from_pb(message),
     )
     return ask, plan_from_pb(message.plan), tuple(message.committed_token_ids)
 

@@ -1,8 +1,7 @@
 """Records what a target answers to real prompts, many sequences in every pass.
 
-The sequences are slots: one that ends makes room for the next prompt, so that a pass is always
-full. A target that gives hidden states is not asked again for what it knew: the lessons are kept
-beside the shards.
+A target that gives hidden states is not asked again for what it knew: the lessons are kept beside
+the shards.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +9,10 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tiercel.decoding import Vocabulary, choose, prefix_hash
+from tiercel.batch_decoding import BatchDecoder, Decoding
+from tiercel.decoding import prefix_hash
 from tiercel.distillation.lesson_files import (
     Thoughts,
     joined,
@@ -21,14 +22,12 @@ from tiercel.distillation.lesson_files import (
 )
 from tiercel.distillation.prompts import Prompt
 from tiercel.distillation.shards import Answer, Recording, RecordingManifest
-from tiercel.engines.language_model import Cache, LanguageModel, Logits, Step
+from tiercel.engines.language_model import LanguageModel, Logits
 from tiercel.tokenizer import Tokenizer
 from tiercel.types import Message, SamplingParams
 
 # Answers of one shard, some kilobytes: what a kill may lose.
 _SHARD_ANSWERS = 64
-# Of a long prompt, so many tokens go into one pass.
-_PREFILL_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -40,27 +39,17 @@ class Job:
     params: SamplingParams
 
 
-@dataclass
-class _Slot:
-    """One sequence being recorded."""
+@dataclass(eq=False, kw_only=True)
+class _Answering(Decoding):
+    """A job being done."""
 
     job: Job
-    cache: Cache
-    prompt_ids: list[int]
-    answer_ids: list[int] = field(default_factory=list)
-    offset: int = 0  # in bytes of the answer
     thoughts: list[Thoughts] = field(default_factory=list)  # before each token of the answer
 
-    def step(self, hidden_size: int) -> Step:
-        """Return what the next pass does for this sequence."""
-        tokens, num_logits = self.answer_ids[-1:], 1
-        if not tokens:
-            fed = self.cache.length
-            tokens = self.prompt_ids[fed : fed + _PREFILL_CHUNK]
-            num_logits = int(fed + len(tokens) == len(self.prompt_ids))
-        if not hidden_size:
-            return Step(self.cache, tokens, num_logits)
-        return Step(self.cache, tokens, num_logits, np.empty((num_logits, hidden_size), np.float32))
+    def saw(self, token_id: int, logits: Logits, hidden: NDArray[np.float32] | None) -> None:
+        """Keep what the target knew before the token, if it tells."""
+        if hidden is not None:
+            self.thoughts.append(thoughts(hidden, logits))
 
 
 class Recorder:
@@ -76,8 +65,6 @@ class Recorder:
         """`progress` is told of the tokens of each answer that is done."""
         self._model, self._tokenizer, self._progress = model, tokenizer, progress
         self._recording, self._manifest = recording, recording.manifest
-        ids = range(model.description.vocab_size)
-        self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in ids])
         self._done: list[Answer] = []
         self._known: list[Thoughts] = []
 
@@ -90,18 +77,15 @@ class Recorder:
         """
         total = sum(len(answer.token_ids) for answer in recorded)
         jobs = self._jobs(prompts, {answer.job for answer in recorded})
-        slots: list[_Slot] = []
+        decoder = BatchDecoder[_Answering](
+            self._model, self._tokenizer, batch=batch, reads_hidden=True
+        )
+        answers = decoder.run(self._asked(jobs))
         try:
-            while total < num_tokens:
-                slots += self._opened(jobs, batch - len(slots))
-                if not slots:
-                    break
-                finished = self._pass(slots)
-                slots = [slot for slot in slots if slot not in finished]
-                total += sum(self._finish(slot) for slot in finished)
+            while total < num_tokens and (answer := next(answers, None)):
+                total += self._finish(answer)
         finally:
-            for slot in slots:
-                slot.cache.close()
+            answers.close()
             self._flush()
 
     def _jobs(self, prompts: Sequence[Prompt], done: set[int]) -> Iterator[Job]:
@@ -123,55 +107,35 @@ class Recorder:
                 if number not in done:
                     yield Job(number, prompt, params)
 
-    def _opened(self, jobs: Iterator[Job], room: int) -> Iterator[_Slot]:
+    def _asked(self, jobs: Iterator[Job]) -> Iterator[_Answering]:
+        max_new_tokens = self._manifest.max_new_tokens
         most = min(
-            self._manifest.max_prompt_tokens,
-            self._model.description.max_length - self._manifest.max_new_tokens,
+            self._manifest.max_prompt_tokens, self._model.description.max_length - max_new_tokens
         )
-        while room > 0 and (job := next(jobs, None)):
+        for job in jobs:
             ids = prompt_ids(self._tokenizer, job.prompt)
             if len(ids) <= most:
-                yield _Slot(job, self._model.open(), ids)
-                room -= 1
+                yield _Answering(tuple(ids), job.params, max_new_tokens, job=job)
 
-    def _pass(self, slots: list[_Slot]) -> list[_Slot]:
-        """Decode a token of every sequence that has its prompt behind it; return the ended ones."""
-        steps = [slot.step(self._model.description.hidden_size) for slot in slots]
-        rows = self._model.extend(steps)
-        told = zip(slots, steps, rows, strict=True)
-        return [
-            slot for slot, step, logits in told if len(logits) and self._ends(slot, step, logits)
-        ]
-
-    def _ends(self, slot: _Slot, step: Step, logits: Logits) -> bool:
-        if step.hidden is not None:
-            slot.thoughts.append(thoughts(step.hidden, logits))
-        token_id = choose(logits[0], slot.job.params, self._vocabulary, slot.offset)
-        slot.answer_ids.append(token_id)
-        slot.offset = self._vocabulary.advance(slot.offset, (token_id,))
-        is_full = len(slot.answer_ids) >= self._manifest.max_new_tokens
-        return is_full or token_id in self._tokenizer.eos_ids
-
-    def _finish(self, slot: _Slot) -> int:
-        slot.cache.close()
-        prompt = slot.job.prompt
+    def _finish(self, done: _Answering) -> int:
+        prompt = done.job.prompt
         self._done.append(
             Answer(
-                job=slot.job.number,
+                job=done.job.number,
                 data_set=prompt.data_set,
                 row=prompt.row,
-                num_prompt_tokens=len(slot.prompt_ids),
-                prompt_hash=prefix_hash.of(slot.prompt_ids),
-                temperature=slot.job.params.temperature,
-                seed=slot.job.params.seed,
-                token_ids=tuple(slot.answer_ids),
+                num_prompt_tokens=len(done.prompt_ids),
+                prompt_hash=prefix_hash.of(done.prompt_ids),
+                temperature=done.job.params.temperature,
+                seed=done.job.params.seed,
+                token_ids=tuple(done.token_ids),
             )
         )
-        self._known += slot.thoughts
+        self._known += done.thoughts
         if len(self._done) >= _SHARD_ANSWERS:
             self._flush()
-        self._progress(len(slot.answer_ids))
-        return len(slot.answer_ids)
+        self._progress(len(done.token_ids))
+        return len(done.token_ids)
 
     def _flush(self) -> None:
         if self._done:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tiercel import engines
 from tiercel.errors import InvalidRequest, Unsupported
 from tiercel.evaluation.column import Column
-from tiercel.evaluation.generation import BatchDecoder, ColumnDecoder
+from tiercel.evaluation.generation import ColumnDecoder, TierDecoder
 from tiercel.evaluation.matrix import TierIdentity
 from tiercel.models.embedded import DEFAULT_MODEL
 from tiercel.plan_text import Outline
@@ -67,4 +67,4 @@ class ColumnOpener:
             weights_digest=described.weights_digest,
             tokenizer_fingerprint=tokenizer.fingerprint,
         )
-        return OpenColumn(BatchDecoder(name, model, tokenizer, self._batch), {name: identity})
+        return OpenColumn(TierDecoder(name, model, tokenizer, self._batch), {name: identity})

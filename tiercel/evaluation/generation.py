@@ -1,10 +1,5 @@
-"""Decodes many prompts on one tier alone, several in every pass, and keeps the evidence.
+"""What is asked of a column and what it says, with the evidence; a tier alone as a column."""
 
-A sequence that ends makes room for the next prompt. On an engine whose bits do not depend on a
-pass's other rows the answers are those of decoding one by one.
-"""
-
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -12,14 +7,12 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tiercel.decoding import Vocabulary, choose
-from tiercel.engines.language_model import Cache, LanguageModel, Logits, Step
+from tiercel.batch_decoding import BatchDecoder, Decoding
+from tiercel.decoding import Vocabulary
+from tiercel.engines.language_model import LanguageModel, Logits
 from tiercel.evaluation.evidence import Evidence, log_softmax
 from tiercel.tokenizer import Tokenizer
 from tiercel.types import FinishReason, SamplingParams
-
-# Of a long prompt, so many tokens go into one pass.
-_PREFILL_CHUNK = 256
 
 Key = TypeVar("Key")
 
@@ -34,19 +27,19 @@ class Request:
     choices: tuple[int, ...] = ()
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
 class Generated:
     """An answer; `seconds` is its share, by rows, of the passes that it took part in.
 
     `passes.TIER` counts those after the one that ended the prompt, of `prompt_tokens.TIER` tokens.
     """
 
-    token_ids: list[int] = field(default_factory=list)
-    finish: FinishReason = FinishReason.LENGTH
-    evidence: Evidence = field(default_factory=Evidence)
-    choice_logprobs: list[float] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)  # by `what.TIER`
-    seconds: float = 0.0
+    token_ids: tuple[int, ...]
+    finish: FinishReason
+    evidence: Evidence
+    choice_logprobs: list[float]
+    counts: dict[str, int]  # by `what.TIER`
+    seconds: float
 
 
 class ColumnDecoder(Protocol):
@@ -65,93 +58,62 @@ class ColumnDecoder(Protocol):
         ...
 
 
-@dataclass(eq=False)
-class _Slot(Generic[Key]):
-    """One sequence being decoded."""
+@dataclass(eq=False, kw_only=True)
+class _Answer(Decoding, Generic[Key]):
+    """A request being answered."""
 
     key: Key
-    request: Request
-    cache: Cache
-    done: Generated = field(default_factory=Generated)
-    offset: int = 0  # in bytes of the answer
+    choices: tuple[int, ...]
+    evidence: Evidence = field(default_factory=Evidence)
+    choice_logprobs: list[float] = field(default_factory=list)
 
-    def step(self) -> Step:
-        """Return what the next pass does for this sequence."""
-        if self.done.token_ids:
-            return Step(self.cache, self.done.token_ids[-1:], 1)
-        fed, prompt = self.cache.length, self.request.prompt_ids
-        tokens = prompt[fed : fed + _PREFILL_CHUNK]
-        return Step(self.cache, tokens, int(fed + len(tokens) == len(prompt)))
+    def next_token(self, logits: NDArray[np.float32], vocabulary: Vocabulary, offset: int) -> int:
+        """Return the token that follows, or the likeliest of the choices."""
+        if not self.choices:
+            return super().next_token(logits, vocabulary, offset)
+        known = log_softmax(logits)[list(self.choices)]
+        self.choice_logprobs = known.tolist()
+        return self.choices[int(np.argmax(known))]
+
+    def saw(self, token_id: int, logits: Logits, hidden: NDArray[np.float32] | None) -> None:
+        """Keep what the row says of the token."""
+        self.evidence.add(logits[0], token_id)
 
 
-class BatchDecoder:
-    """One tier's model and tokenizer."""
+class TierDecoder:
+    """One tier's model and tokenizer: it decodes alone."""
 
     def __init__(self, tier: str, model: LanguageModel, tokenizer: Tokenizer, batch: int) -> None:
-        """Decode up to `batch` sequences in a pass; counts are under the name of the `tier`."""
+        """Decode up to `batch` answers in a pass; counts are under the name of the `tier`."""
         self.tokenizer = tokenizer
         self.numerics_id = model.description.numerics_id
         self.max_length = model.description.max_length
-        self._tier = tier
-        self._model, self._batch = model, batch
-        ids = range(model.description.vocab_size)
-        self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in ids])
+        self._tier, self._model, self._batch = tier, model, batch
 
     def run(self, requests: Iterable[tuple[Key, Request]]) -> Iterator[tuple[Key, Generated]]:
         """Yield each request's key and answer as they end; requests are taken as there is room."""
-        waiting, slots = iter(requests), list[_Slot[Key]]()
-        try:
-            while True:
-                while len(slots) < self._batch and (pair := next(waiting, None)):
-                    slots.append(_Slot(*pair, self._model.open()))
-                if not slots:
-                    return
-                ended = self._pass(slots)
-                slots = [slot for slot in slots if slot not in ended]
-                for slot in ended:
-                    self._end(slot)
-                yield from ((slot.key, slot.done) for slot in ended)
-        finally:
-            for slot in slots:
-                slot.cache.close()
+        asked = (
+            _Answer(one.prompt_ids, one.params, one.max_new_tokens, key=key, choices=one.choices)
+            for key, one in requests
+        )
+        decoder = BatchDecoder[_Answer[Key]](self._model, self.tokenizer, batch=self._batch)
+        for answer in decoder.run(asked):
+            yield answer.key, self._generated(answer)
 
     def close(self) -> None:
         """Give the model back."""
         self._model.close()
 
-    def _end(self, slot: _Slot[Key]) -> None:
-        slot.cache.close()
-        slot.done.counts = {
-            f"passes.{self._tier}": len(slot.done.token_ids) - 1,
-            f"prompt_tokens.{self._tier}": len(slot.request.prompt_ids),
-        }
-
-    def _pass(self, slots: list[_Slot[Key]]) -> list[_Slot[Key]]:
-        """Run one pass; return the sequences that ended with it."""
-        began = time.perf_counter()
-        steps = [slot.step() for slot in slots]
-        rows = self._model.extend(steps)
-        per_row = (time.perf_counter() - began) / sum(len(step.tokens) for step in steps)
-        for slot, step in zip(slots, steps, strict=True):
-            slot.done.seconds += per_row * len(step.tokens)
-        told = zip(slots, rows, strict=True)
-        return [slot for slot, logits in told if len(logits) and self._ends(slot, logits)]
-
-    def _ends(self, slot: _Slot[Key], logits: Logits) -> bool:
-        done, request = slot.done, slot.request
-        token_id = self._chosen(slot, logits[0])
-        done.token_ids.append(token_id)
-        done.evidence.add(logits[0], token_id)
-        slot.offset = self._vocabulary.advance(slot.offset, (token_id,))
-        if token_id in self.tokenizer.eos_ids:
-            done.finish = FinishReason.STOP_TOKEN
-            return True
-        return len(done.token_ids) >= request.max_new_tokens
-
-    def _chosen(self, slot: _Slot[Key], logits: NDArray[np.float32]) -> int:
-        choices = slot.request.choices
-        if not choices:
-            return choose(logits, slot.request.params, self._vocabulary, slot.offset)
-        known = log_softmax(logits)[list(choices)]
-        slot.done.choice_logprobs = known.tolist()
-        return choices[int(np.argmax(known))]
+    def _generated(self, answer: _Answer[Key]) -> Generated:
+        stopped = answer.token_ids[-1] in self.tokenizer.eos_ids
+        return Generated(
+            token_ids=tuple(answer.token_ids),
+            finish=FinishReason.STOP_TOKEN if stopped else FinishReason.LENGTH,
+            evidence=answer.evidence,
+            choice_logprobs=answer.choice_logprobs,
+            counts={
+                f"passes.{self._tier}": len(answer.token_ids) - 1,
+                f"prompt_tokens.{self._tier}": len(answer.prompt_ids),
+            },
+            seconds=answer.seconds,
+        )

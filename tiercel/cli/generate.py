@@ -6,6 +6,7 @@ import typer
 
 from tiercel.cli import options
 from tiercel.cli.answer import Answer, as_object
+from tiercel.cli.constraints import GrammarOption, RegexOption, SchemaOption, read_constraint
 from tiercel.cli.options import Asking
 from tiercel.cli.output import Output
 from tiercel.cli.painting import Painter
@@ -43,6 +44,9 @@ def generate(
     stats: StatsOption = False,
     provenance: ProvenanceOption = False,
     logprobs: LogprobsOption = False,
+    json_schema: SchemaOption = None,
+    regex: RegexOption = None,
+    grammar: GrammarOption = None,
     router: options.RouterOption = options.DEFAULT_ROUTER,
     timeout: options.TimeoutOption = 300.0,
     json: options.JsonOption = False,
@@ -60,6 +64,7 @@ def generate(
         stop=tuple(stop or ()),
         logprobs=logprobs,
         acceptance=options.check_rule(rule, strictness),
+        constraint=read_constraint(json_schema, regex, grammar),
     )
     words = options.read_prompt(prompt, system=system, raw=raw)
     output = Output()
@@ -73,6 +78,8 @@ def generate(
     if stats:
         show_usage(output, answer)
     warn(output, answer)
+    if asking.constraint is not None and not is_whole(answer):
+        output.note("the answer ended before it could match its constraint", "yellow")
 
 
 async def stream(client: RouterClient, request: Request, painter: Painter | None) -> Answer:
@@ -99,6 +106,12 @@ def warn(output: Output, answer: Answer) -> None:
     for condition, text in _warnings(finished):
         if condition:
             output.note(text, "yellow")
+
+
+def is_whole(answer: Answer) -> bool:
+    """Return whether the model itself ended the answer."""
+    finished = answer.finished
+    return finished is not None and finished.reason is FinishReason.STOP_TOKEN
 
 
 def _warnings(finished: Finished) -> list[tuple[bool, str]]:

@@ -10,7 +10,7 @@ from tiercel.clients.router import Request, RouterClient
 from tiercel.errors import InvalidRequest, NotFound
 from tiercel.plan_text import Outline, parse_plan
 from tiercel.rules import check_acceptance, is_lossy
-from tiercel.types import Acceptance, Message, Rule, SamplingParams, StopConditions
+from tiercel.types import Acceptance, Constraint, Message, Rule, SamplingParams, StopConditions
 from tiercel.wire.requests import Prompt
 
 DEFAULT_ROUTER = "localhost:50050"
@@ -75,6 +75,7 @@ class Asking:
     stop: tuple[str, ...] = ()
     logprobs: bool = False
     acceptance: Acceptance | None = None
+    constraint: Constraint | None = None
 
     def request(self, prompt: Prompt, plan: Outline | str | None) -> Request:
         """Return the request for `prompt` under a plan that `chosen_plan` has returned."""
@@ -88,6 +89,7 @@ class Asking:
             kind=self.kind,
             logprobs=self.logprobs,
             acceptance=self.acceptance,
+            constraint=self.constraint,
         )
 
 

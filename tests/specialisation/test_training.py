@@ -1,6 +1,7 @@
 """A tiny model is specialised: what it learned is merged right, resumes, and loads everywhere."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from tiercel.specialisation.torch_training import Course, Training, answer_loss 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
 SAMPLES = [Sample((1, 5, 6, n + 10), (n + 20, n + 21, 2)) for n in range(12)]
-COURSE = Course(6, samples_per_step=4, rank=4, learning_rate=1e-2)
+COURSE = Course(6, samples_per_step=4, rank=4, learning_rate=1e-2, dtype="fp32")
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2"])
@@ -40,8 +41,8 @@ def trained(
     base: Checkpoint, folder: Path, course: Course = COURSE
 ) -> tuple[Training, list[float]]:
     folder.mkdir(exist_ok=True)
-    training, losses = Training(base.weights, course, folder, "fp32"), []
-    training.run(SAMPLES, lambda step, loss: losses.append(loss))
+    training, losses = Training(base.weights, course, SAMPLES, folder), []
+    training.run(lambda step, loss: losses.append(loss))
     return training, losses
 
 
@@ -60,7 +61,7 @@ def test_the_model_that_is_trained_is_the_model_that_is_served(base: Checkpoint)
 
 
 def test_what_is_merged_is_base_plus_b_times_a(base: Checkpoint, tmp_path: Path):
-    training, losses = trained(base, tmp_path / "training", Course(30, 4, 4, 1e-2))
+    training, losses = trained(base, tmp_path / "training", replace(COURSE, num_steps=30))
     assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3]), "it learns"
     deltas = training.deltas()
     write_specialist(tmp_path / "out", base, deltas, "# card")
@@ -116,26 +117,30 @@ def test_a_training_in_two_sittings_ends_with_the_same_bits(base: Checkpoint, tm
             first.save()
             raise Interrupted
 
-    first = Training(base.weights, COURSE, tmp_path / "parts", "fp32")
+    first = Training(base.weights, COURSE, SAMPLES, tmp_path / "parts")
     with pytest.raises(Interrupted):
-        first.run(SAMPLES, interrupt)
-    second = Training(base.weights, COURSE, tmp_path / "parts", "fp32")
+        first.run(interrupt)
+    second = Training(base.weights, COURSE, SAMPLES, tmp_path / "parts")
     assert second.num_steps == 3
-    second.run(SAMPLES, lambda step, loss: told.append(loss))
+    second.run(lambda step, loss: told.append(loss))
     assert told == losses
     for name, one in whole.adapters.items():
         assert torch.equal(one, second.adapters[name])
 
 
-def test_another_course_or_model_is_not_taken_up(base: Checkpoint, tmp_path: Path):
+def test_another_course_model_or_data_is_not_taken_up(base: Checkpoint, tmp_path: Path):
     trained(base, tmp_path)
-    with pytest.raises(InvalidRequest, match="course"):
-        Training(base.weights, Course(7, 4, 4, 1e-2), tmp_path, "fp32")
-    other = resolve(str(tiny_gguf(tmp_path, seed=5, architecture=base.weights.config.architecture)))
-    with pytest.raises(InvalidRequest, match="model"):
-        Training(other.weights, COURSE, tmp_path, "fp32")
+    architecture = base.weights.config.architecture
+    other = resolve(str(tiny_gguf(tmp_path, seed=5, architecture=architecture))).weights
+    for field, weights, course, samples in (
+        ("course", base.weights, replace(COURSE, num_steps=7), SAMPLES),
+        ("model", other, COURSE, SAMPLES),
+        ("samples", base.weights, COURSE, SAMPLES[1:]),
+    ):
+        with pytest.raises(InvalidRequest, match=f"its {field} was"):
+            Training(weights, course, samples, tmp_path)
     with pytest.raises(InvalidRequest, match="bf16"):
-        Training(base.weights, COURSE, tmp_path, "int8")
+        Course(7, dtype="int8")
 
 
 def test_the_loss_is_over_answers_only_and_padding_changes_nothing(base: Checkpoint):

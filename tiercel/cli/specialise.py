@@ -13,7 +13,7 @@ from tiercel.cli.output import Output
 from tiercel.cli.running import fail, tell_failures
 from tiercel.models.resolve import Checkpoint, resolve
 from tiercel.specialisation.exporting import write_specialist
-from tiercel.specialisation.samples import Sample, samples_of
+from tiercel.specialisation.samples import samples_of
 from tiercel.specialisation.tasks import TASKS, task_named
 
 if TYPE_CHECKING:
@@ -63,22 +63,22 @@ def specialise(
     use_threads(threads)
     output = Output()
     with tell_failures():
-        course = Course(steps, samples, rank, learning_rate, seed)
+        course = Course(steps, samples, rank, learning_rate, dtype, seed)
         with output.working(f"loading {model}"):
             base = resolve(model)
             chosen = task_named(task)
             items = chosen.items(data, leave_out)
             lessons = samples_of(chosen, items, base.read_tokenizer(), max_tokens)
             (out / _TRAINING).mkdir(parents=True, exist_ok=True)
-            training = Training(base.weights, course, out / _TRAINING, dtype)
-        _train(training, lessons, course, output)
+            training = Training(base.weights, course, lessons, out / _TRAINING)
+        _train(training, course, output)
         with output.working("merging"):
             card = _card(base, task, data, course, len(lessons))
             write_specialist(out, base, training.deltas(), card)
     output.note(f"{course.num_steps} steps on {len(lessons)} samples in {out}")
 
 
-def _train(training: "Training", lessons: list[Sample], course: "Course", output: Output) -> None:
+def _train(training: "Training", course: "Course", output: Output) -> None:
     total = course.num_steps
     with progress_bar(output) as progress:
         bar = progress.add_task("training", total=total, completed=training.num_steps)
@@ -88,7 +88,7 @@ def _train(training: "Training", lessons: list[Sample], course: "Course", output
             if progress.disable and step % _NOTE_EVERY == 0:
                 output.note(f"training: loss {loss:.3f}, step {step} of {total}")
 
-        training.run(lessons, tell)
+        training.run(tell)
 
 
 def _card(base: Checkpoint, task: str, data: Path, course: "Course", num_samples: int) -> str:

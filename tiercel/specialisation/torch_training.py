@@ -3,6 +3,7 @@
 Resumable: adapters, optimizer and place are one safetensors file, written every so many steps.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -32,13 +33,21 @@ _IGNORED = -100  # cross_entropy's own mark
 
 @dataclass(frozen=True)
 class Course:
-    """How to train; a checkpoint goes on under the very course that it began with."""
+    """How to train; a checkpoint goes on under the very course that it began with.
+
+    The frozen weights are held in `dtype`; raises InvalidRequest for one that there is not.
+    """
 
     num_steps: int
     samples_per_step: int = 16
     rank: int = 16
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
+    dtype: str = "bf16"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.dtype not in _DTYPES:
+            raise InvalidRequest("dtype", self.dtype, f"must be one of {', '.join(_DTYPES)}")
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step: linear warm-up, then half a cosine."""
@@ -49,18 +58,21 @@ class Course:
 class Training:
     """One model on its way to a specialist."""
 
-    def __init__(self, weights: Weights, course: Course, folder: Path, dtype: str = "bf16") -> None:
+    def __init__(
+        self, weights: Weights, course: Course, samples: Sequence[Sample], folder: Path
+    ) -> None:
         """Begin, or go on where the folder's checkpoint stands.
 
-        The frozen weights are held in `dtype`. Raises InvalidRequest for a dtype that there is
-        not, or a checkpoint of another model or course.
+        Raises InvalidRequest for a checkpoint of another model, course or samples.
         """
-        if dtype not in _DTYPES:
-            raise InvalidRequest("dtype", dtype, f"must be one of {', '.join(_DTYPES)}")
-        self._course, self._path = course, folder / CHECKPOINT_FILE
-        self._about = {"course": repr(course), "model": weights.digest}
+        self._course, self._samples, self._path = course, samples, folder / CHECKPOINT_FILE
+        self._about = {
+            "course": repr(course),
+            "model": weights.digest,
+            "samples": hashlib.sha256(repr(samples).encode()).hexdigest(),
+        }
         self._model = adapted(
-            model_of(weights), rank=course.rank, dtype=_DTYPES[dtype], seed=course.seed
+            model_of(weights), rank=course.rank, dtype=_DTYPES[course.dtype], seed=course.seed
         )
         self.adapters = adapters_of(self._model)
         self._optimizer = torch.optim.AdamW(self.adapters.values(), weight_decay=0.0)
@@ -68,10 +80,10 @@ class Training:
         if self._path.exists():
             self._restore()
 
-    def run(self, samples: Sequence[Sample], progress: Callable[[int, float], None]) -> None:
+    def run(self, progress: Callable[[int, float], None]) -> None:
         """Train to the end of the course; `progress` is told of each step and its loss."""
         course = self._course
-        every = batches(samples, course.samples_per_step, course.seed)
+        every = batches(self._samples, course.samples_per_step, course.seed)
         for batch in islice(every, self.num_steps, course.num_steps):
             loss = self._step(batch)
             self.num_steps += 1

@@ -10,8 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.decoding.enumeration import Chances, Numbers
-from tiercel.decoding import Draft, Target, Verdict, Vocabulary, draft_distribution, verify
-from tiercel.decoding.distributions import TokenDistribution, target_distribution
+from tiercel.decoding import (
+    Draft,
+    Target,
+    TokenDistribution,
+    Verdict,
+    Vocabulary,
+    distribution,
+    draft_distribution,
+    verify,
+)
 from tiercel.types import Acceptance, Rule, SamplingParams
 
 Model = NDArray[np.float32]  # logits [size, size]: row i is what follows token i
@@ -34,6 +42,11 @@ def target(
     return Target(of[[last, *draft]], params, words, 0, support)
 
 
+def plain(row: NDArray[np.float32], params: SamplingParams = SAMPLED) -> TokenDistribution:
+    """What plain decoding draws from."""
+    return TokenDistribution(*distribution(row, params))
+
+
 def judge(rule: Rule, strictness: float = 1.0) -> Judge:
     acceptance = Acceptance(rule, strictness)
     return lambda draft, held, numbers: verify(acceptance, draft, held, numbers)
@@ -41,7 +54,7 @@ def judge(rule: Rule, strictness: float = 1.0) -> Judge:
 
 def law(of: Model, count: int, params: SamplingParams = SAMPLED) -> dict[Tokens, float]:
     """The probability of every `count` tokens that plain decoding gives after token 0."""
-    rows = [target_distribution(row, params) for row in of]
+    rows = [plain(row, params) for row in of]
     found = {}
     for tokens in product(range(len(of)), repeat=count):
         steps = zip((0, *tokens), tokens, strict=False)

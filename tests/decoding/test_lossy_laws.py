@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from tests.decoding.chains import SAMPLED, leaf, model, target
+from tests.decoding.chains import SAMPLED, leaf, model, plain, target
 from tests.decoding.enumeration import outcomes
 from tests.decoding.goodness_of_fit import fits
 from tiercel.decoding import Draft, TokenDistribution, draft_distribution, total_variation, verify
-from tiercel.decoding.distributions import target_distribution, untempered
 from tiercel.decoding.target import Row
 from tiercel.types import Acceptance, Rule, SamplingParams
 
@@ -50,9 +49,7 @@ def dense(distribution: TokenDistribution) -> np.ndarray:
 
 
 def both(truth, small, params=SAMPLED):
-    return dense(target_distribution(truth[0], params)), dense(
-        target_distribution(small[0], params)
-    )
+    return dense(plain(truth[0], params)), dense(plain(small[0], params))
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:
@@ -62,7 +59,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 def mixed(rule, strictness, truth, small, params=SAMPLED) -> np.ndarray:
     """The target of a cascade, word for word as in the paper, with every token in its place."""
     ours, theirs = both(truth, small, params)
-    own, their_own = dense(untempered(truth[0])), dense(untempered(small[0]))
+    own, their_own = dense(plain(truth[0])), dense(plain(small[0]))
     if rule is Rule.CASCADE_TOKEN:
         good = own >= strictness * own.max()
         return theirs * good + (1 - (theirs * good).sum()) * ours
@@ -139,7 +136,7 @@ def test_a_masked_token_never_stands(enumerated, rule):
 def test_a_draft_of_which_nothing_is_known_is_judged_as_certain(enumerated, rule):
     """It must not pass for a drafter that is sure: a cascade defers to no such one."""
     truth = model(2, SIZE)
-    ours = dense(target_distribution(truth[0], SAMPLED))
+    ours = dense(plain(truth[0], SAMPLED))
     worst = int(truth[0].argmin())
     held = target(truth, 0, (worst,))
     stands = sum(
@@ -163,7 +160,7 @@ class Coin:
 def test_a_recovered_token_is_drawn_with_exacts_noise_and_follows_what_is_left():
     truth, small = model(3, SIZE), model(23, SIZE)
     sent = draft_distribution(small[0], SAMPLED)
-    shares = np.maximum(dense(target_distribution(truth[0], SAMPLED)) - dense(sent), 0)
+    shares = np.maximum(dense(plain(truth[0], SAMPLED)) - dense(sent), 0)
     left = TokenDistribution(np.flatnonzero(shares), shares[shares > 0])
     params = [SamplingParams(temperature=1.0, seed=seed) for seed in range(8000)]
     drawn = [Row(target(truth, 0, (), one), 0, 0).coupled(left) for one in params]
@@ -171,7 +168,7 @@ def test_a_recovered_token_is_drawn_with_exacts_noise_and_follows_what_is_left()
     assert fits(counts[left.token_ids], left.shares)
     exact = [Row(target(truth, 0, (), one), 0, 0).exact for one in params[:1000]]
     agree = sum(map(int.__eq__, exact, drawn)) / 1000
-    apart = total_variation(left, target_distribution(truth[0], SAMPLED))
+    apart = total_variation(left, plain(truth[0], SAMPLED))
     assert agree > (1 - apart) / (1 + apart) - 0.05
 
 

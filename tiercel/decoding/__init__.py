@@ -17,8 +17,8 @@ from tiercel.decoding.distributions import (
     MAX_SUPPORT,
     TokenDistribution,
     draft_distribution,
+    model_probs,
     total_variation,
-    untempered,
 )
 from tiercel.decoding.draft import Draft, check_draft
 from tiercel.decoding.noise import Vocabulary, gumbel
@@ -65,10 +65,10 @@ __all__ = [
     "in_force",
     "logprobs",
     "may_lie_below",
+    "model_probs",
     "num_unjudged",
     "prefix_hash",
     "total_variation",
-    "untempered",
     "validate",
     "verify",
 ]

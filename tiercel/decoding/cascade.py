@@ -96,7 +96,7 @@ def _opt(row: Row, draft: Draft, strictness: float) -> bool:
 
 
 def _best(row: Row) -> float:
-    return float(row.own.shares.max())
+    return float(row.own.max())
 
 
 def _surest(row: Row, draft: Draft) -> float:

@@ -5,13 +5,13 @@ what the verifier divides by is what the token was drawn from, to the last bit.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tiercel.decoding.sampling import candidates, largest
+from tiercel.decoding.sampling import best_of, candidates
 from tiercel.errors import InvalidRequest
 from tiercel.types import SamplingParams
 
@@ -19,7 +19,6 @@ MAX_SUPPORT = 64
 """A drafter sends the probabilities of so many tokens at most: 512 bytes for each draft token."""
 
 _Floats = NDArray[np.float64]
-_OWN = SamplingParams(temperature=1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,34 +72,32 @@ class TokenDistribution:
 def draft_distribution(
     logits: NDArray[np.float32], params: SamplingParams, support: int = MAX_SUPPORT
 ) -> TokenDistribution:
-    """Return what a drafter draws from and sends: the `support` best tokens, renormalised.
+    """Return what a drafter draws from and sends: at most the `support` best tokens.
 
-    Of the tempered distribution after `params` truncated it, in single precision, as on the wire;
-    one token at temperature 0. `support` 0 is no limit. Raises ModelFault for NaN or no finite
+    The tempered distribution, with that as its top-k if `params` ask for no smaller one, in single
+    precision, as on the wire; one token at temperature 0. Raises ModelFault for NaN or no finite
     logit.
     """
-    ids, scores = candidates(logits, params)
-    if 0 < support < len(ids):
-        kept = largest(scores, support)
-        ids, scores = ids[kept], scores[kept]
+    top_k = min(params.top_k, support) if params.top_k else support
+    ids, scores = candidates(logits, replace(params, top_k=top_k))
     weights = np.exp(scores)
     return TokenDistribution(ids, (weights / weights.sum()).astype(np.float32))
 
 
-def target_distribution(logits: NDArray[np.float32], params: SamplingParams) -> TokenDistribution:
-    """Return what plain decoding draws from. Raises ModelFault for NaN or no finite logit."""
-    ids, scores = candidates(logits, params)
-    weights = np.exp(scores)
-    return TokenDistribution(ids, weights / weights.sum())
+def model_probs(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the softmax of a row of logits: the model's own probabilities, at temperature 1.
 
-
-def untempered(logits: NDArray[np.float32]) -> TokenDistribution:
-    """Return the model's own distribution, at temperature 1, without top-k and top-p.
-
-    Tokens that no sampler would draw (`sampling.NEGLIGIBLE`) are left out. Raises ModelFault as
-    above.
+    In single precision, over the whole vocabulary: a third of the time of sorting out in double
+    precision what can be left out. Raises ModelFault for NaN or no finite logit.
     """
-    return target_distribution(logits, _OWN)
+    best_id, best = best_of(logits)
+    if best == np.inf:
+        certain = np.zeros(len(logits), dtype=np.float32)
+        certain[best_id] = 1.0
+        return certain
+    weights: NDArray[np.float32] = np.exp(logits - np.float32(best))
+    weights /= np.float32(weights.sum(dtype=np.float64))
+    return weights
 
 
 def excess(

@@ -83,17 +83,25 @@ def _check_count(field: str, count: int, draft: Draft) -> None:
 
 def _check_distribution(field: str, distribution: TokenDistribution, vocab_size: int) -> None:
     ids, probs = distribution.token_ids, distribution.probs
+    if len(ids) and ids[0] >= 0 and ids[-1] < vocab_size and (ids[1:] > ids[:-1]).all():
+        is_share = probs.min() >= 0  # false for NaN
+        if is_share and abs(float(probs.sum(dtype=np.float64)) - 1) <= _ROUNDING:
+            return
+    raise _complaint(field, distribution, vocab_size)
+
+
+def _complaint(field: str, distribution: TokenDistribution, vocab_size: int) -> InvalidRequest:
+    """Return the error that says what is wrong with what is no distribution."""
+    ids, probs = distribution.token_ids, distribution.probs
     if not len(ids):
-        raise InvalidRequest(f"{field}.token_ids", [], "must not be empty")
-    if ids[0] < 0 or ids[-1] >= vocab_size:
-        worst = int(ids[0] if ids[0] < 0 else ids[-1])
-        raise InvalidRequest(f"{field}.token_ids", worst, f"must be below {vocab_size}")
-    if np.any(ids[1:] <= ids[:-1]):
-        twice = int(ids[1:][ids[1:] <= ids[:-1]][0])
-        raise InvalidRequest(f"{field}.token_ids", twice, "must stand there once")
-    if not np.all((probs >= 0) & (probs <= 1 + _ROUNDING)):  # NaN fails every comparison
-        worst_prob = float(probs[~((probs >= 0) & (probs <= 1 + _ROUNDING))][0])
-        raise InvalidRequest(f"{field}.probs", worst_prob, "must be in [0, 1]")
-    total = float(probs.astype(np.float64).sum())
-    if abs(total - 1) > _ROUNDING:
-        raise InvalidRequest(f"{field}.probs", total, "must add up to 1")
+        return InvalidRequest(f"{field}.token_ids", [], "must not be empty")
+    outside = ids[(ids < 0) | (ids >= vocab_size)]
+    if len(outside):
+        return InvalidRequest(f"{field}.token_ids", int(outside[0]), f"must be below {vocab_size}")
+    again = ids[1:][ids[1:] <= ids[:-1]]
+    if len(again):
+        return InvalidRequest(f"{field}.token_ids", int(again[0]), "must stand there once")
+    wrong = probs[~((probs >= 0) & (probs <= 1 + _ROUNDING))]  # NaN fails every comparison
+    if len(wrong):
+        return InvalidRequest(f"{field}.probs", float(wrong[0]), "must be in [0, 1]")
+    return InvalidRequest(f"{field}.probs", float(probs.sum()), "must add up to 1")

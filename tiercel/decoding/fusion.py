@@ -60,7 +60,7 @@ def _fuse(draft: Draft, target: Target, prefers_target: Preference) -> Verdict:
             return True
         if draft.probs is None or not row.allows(token_id):
             return False
-        return not prefers_target(draft.probs[row.index], row.own.prob(row.exact))
+        return not prefers_target(draft.probs[row.index], float(row.own[row.exact]))
 
     def bonus(row: Row) -> int | None:
         return None if len(draft) else row.exact
@@ -78,5 +78,5 @@ def _replacement(verdict: Verdict, draft: Draft, target: Target) -> Replacement 
         draft_token_id=draft.token_ids[place],
         draft_prob=draft.probs[place] if draft.probs is not None else 0.0,
         target_token_id=token_id,
-        target_prob=Row(target, place, 0).own.prob(token_id),
+        target_prob=float(Row(target, place, 0).own[token_id]),
     )

@@ -17,6 +17,7 @@ By definition, in plain decoding too: noise is then needed for few tokens, and n
 """
 
 MAX_TEMPERATURE = 100.0
+_FIRST_LOOK = 8.0  # where the best tokens of a top-k mostly lie, in tempered logits below the best
 
 _Ids = NDArray[np.intp]
 _Floats = NDArray[np.float64]
@@ -79,14 +80,14 @@ def logprobs(logits: _Row, token_id: int, num_top: int) -> TokenLogprob:
     """
     if not 0 <= token_id < len(logits):
         raise InvalidRequest("token_id", token_id, f"must be below {len(logits)}")
-    best_id, best = _best(logits)
+    best_id, best = best_of(logits)
     if best == np.inf:
         differences = np.full(len(logits), -np.inf)
         differences[best_id] = 0.0
     else:
         differences = logits.astype(np.float64) - best
     log_total = float(np.log(np.exp(differences).sum()))
-    top = largest(logits, min(num_top, len(logits))) if num_top > 0 else np.arange(0)
+    top = _largest(logits, min(num_top, len(logits))) if num_top > 0 else np.arange(0)
     return TokenLogprob(
         token_id=token_id,
         logprob=float(differences[token_id]) - log_total,
@@ -94,8 +95,11 @@ def logprobs(logits: _Row, token_id: int, num_top: int) -> TokenLogprob:
     )
 
 
-def _best(logits: _Row) -> tuple[int, float]:
-    """Return the lowest id of the largest logit, and that logit."""
+def best_of(logits: _Row) -> tuple[int, float]:
+    """Return the lowest id of the largest logit, and that logit.
+
+    Raises ModelFault for NaN or no finite logit.
+    """
     best_id = int(np.argmax(logits))  # the first NaN, where there is one
     best = float(logits[best_id])
     if np.isnan(best):
@@ -110,20 +114,20 @@ def candidates(logits: _Row, params: SamplingParams) -> tuple[_Ids, _Floats]:
 
     Raises ModelFault for NaN or no finite logit.
     """
-    best_id, best = _best(logits)
+    best_id, best = best_of(logits)
     if params.temperature == 0 or best == np.inf:
         return np.array([best_id]), np.zeros(1)
     reach = NEGLIGIBLE * params.temperature
-    # One cheap pass in float32, a little too wide, then the exact test in float64 on few tokens.
-    # The cast overflows to -inf where every logit is within reach, which is what is meant.
-    with np.errstate(over="ignore"):
-        floor = np.nextafter(np.float32(best - reach), np.float32(-np.inf))
-    ids = np.flatnonzero(logits >= floor)
-    differences = logits[ids].astype(np.float64) - best
-    near = differences >= -reach
-    ids, scores = ids[near], differences[near] / params.temperature
+    ids = _near(logits, best, _FIRST_LOOK * params.temperature) if params.top_k > 0 else None
+    if ids is None or len(ids) < params.top_k:  # the best ones may lie further away
+        ids = _near(logits, best, reach)
+    scores = logits[ids].astype(np.float64) - best
+    is_near = scores >= -reach
+    if not is_near.all():
+        ids, scores = ids[is_near], scores[is_near]
+    scores /= params.temperature
     if 0 < params.top_k < len(ids):
-        kept = largest(scores, params.top_k)
+        kept = _largest(scores, params.top_k)
         ids, scores = ids[kept], scores[kept]
     if params.top_p < 1:
         kept = _nucleus(scores, params.top_p)
@@ -131,7 +135,18 @@ def candidates(logits: _Row, params: SamplingParams) -> tuple[_Ids, _Floats]:
     return ids, scores
 
 
-def largest(values: NDArray[np.floating], count: int) -> _Ids:
+def _near(logits: _Row, best: float, reach: float) -> _Ids:
+    """Return the ids of the logits at most `reach` below `best`, and perhaps the next below.
+
+    One cheap pass in float32; the exact test in float64 is for the few tokens that it leaves.
+    """
+    # The cast overflows to -inf where every logit is within reach, which is what is meant.
+    with np.errstate(over="ignore"):
+        floor = np.nextafter(np.float32(best - reach), np.float32(-np.inf))
+    return np.flatnonzero(logits >= floor)
+
+
+def _largest(values: NDArray[np.floating], count: int) -> _Ids:
     """Return the positions, ascending, of the `count` largest; among equals the first ones."""
     smallest = np.partition(values, len(values) - count)[len(values) - count]
     above = np.flatnonzero(values > smallest)

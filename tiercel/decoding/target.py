@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from tiercel.decoding.distributions import (
     TokenDistribution,
     draft_distribution,
-    target_distribution,
-    untempered,
+    model_probs,
 )
 from tiercel.decoding.noise import Vocabulary
-from tiercel.decoding.sampling import choose, coupled_draw
+from tiercel.decoding.sampling import candidates, coupled_draw
 from tiercel.errors import ModelFault
 from tiercel.types import SamplingParams
 
@@ -49,9 +48,7 @@ class Target:
 
     def distribution(self, index: int) -> TokenDistribution:
         """Return what the token after `index` draft tokens is to be drawn from."""
-        if self.support:
-            return draft_distribution(self.logits[index], self.params, self.support)
-        return target_distribution(self.logits[index], self.params)
+        return Row(self, index, self.offset).distribution
 
 
 class Row:
@@ -69,17 +66,26 @@ class Row:
     def exact(self) -> int:
         """The token of EXACT: that of plain decoding with the same seed."""
         target = self._target
-        return choose(self.logits, target.params, target.vocabulary, self.offset)
+        return coupled_draw(*self._candidates, target.params, target.vocabulary, self.offset)
 
     @cached_property
     def distribution(self) -> TokenDistribution:
         """What the token here is to be drawn from; one token at temperature 0."""
-        return self._target.distribution(self.index)
+        target = self._target
+        if target.support:
+            return draft_distribution(self.logits, target.params, target.support)
+        ids, scores = self._candidates
+        weights = np.exp(scores)
+        return TokenDistribution(ids, weights / weights.sum())
 
     @cached_property
-    def own(self) -> TokenDistribution:
-        """The model's own distribution, at temperature 1."""
-        return untempered(self.logits)
+    def _candidates(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        return candidates(self.logits, self._target.params)
+
+    @cached_property
+    def own(self) -> _Row:
+        """The model's own probabilities of all tokens, at temperature 1."""
+        return model_probs(self.logits)
 
     @property
     def temperature(self) -> float:

@@ -5,11 +5,13 @@ own. EXACT's token always stands, and takes the place of one that does not.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tiercel.decoding.distributions import TokenDistribution
 from tiercel.decoding.draft import Draft
 from tiercel.decoding.target import Row, Target
 from tiercel.decoding.verdict import Decision, Leeway, Verdict, walk
+
+_Probs = NDArray[np.float32] | NDArray[np.float64]
 
 TYPICAL_EPSILON, TYPICAL_DELTA = 0.3, 0.09  # of the paper's code, in force at strictness 0.5
 RELAXED_TOP_K, RELAXED_DELTA = 10, 0.6  # TensorRT-LLM's example, in force at strictness 0.5
@@ -23,9 +25,9 @@ def verify_typical(draft: Draft, target: Target, leeway: Leeway) -> Verdict:
     """
 
     def stands(row: Row) -> bool:
-        probs = _judged_by(row)
+        prob, probs = _judged_by(row, draft.token_ids[row.index])
         limit = min(TYPICAL_EPSILON, TYPICAL_DELTA * float(np.exp(-_entropy(probs))))
-        return probs.prob(draft.token_ids[row.index]) > float(limit**leeway.odds)
+        return prob > float(limit**leeway.odds)
 
     return walk(draft, target, _or_exact(draft, stands))
 
@@ -40,11 +42,10 @@ def verify_relaxed(draft: Draft, target: Target, leeway: Leeway) -> Verdict:
     reach = RELAXED_DELTA * leeway.odds
 
     def stands(row: Row) -> bool:
-        probs = _judged_by(row)
-        prob = probs.prob(draft.token_ids[row.index])
-        if prob == 0 or np.count_nonzero(probs.shares > prob) >= RELAXED_TOP_K:
+        prob, probs = _judged_by(row, draft.token_ids[row.index])
+        if prob == 0 or np.count_nonzero(probs > prob) >= RELAXED_TOP_K:
             return False
-        return float(np.log(probs.shares.max() / prob)) <= reach
+        return float(np.log(probs.max() / prob)) <= reach
 
     return walk(draft, target, _or_exact(draft, stands))
 
@@ -53,11 +54,14 @@ def _or_exact(draft: Draft, stands: Decision) -> Decision:
     return lambda row: draft.token_ids[row.index] == row.exact or stands(row)
 
 
-def _judged_by(row: Row) -> TokenDistribution:
-    return row.own if row.temperature == 0 else row.distribution
+def _judged_by(row: Row, token_id: int) -> tuple[float, _Probs]:
+    """Return the probability of a token, 0 for one that cannot be, and all probabilities."""
+    if row.temperature > 0:
+        return row.distribution.prob(token_id), row.distribution.shares
+    return float(row.own[token_id]) if row.allows(token_id) else 0.0, row.own
 
 
-def _entropy(distribution: TokenDistribution) -> float:
+def _entropy(probs: _Probs) -> float:
     """Return -sum(p log p), in nats (Shannon 1948)."""
-    shares = distribution.shares[distribution.shares > 0]
-    return float(-(shares @ np.log(shares)))
+    possible = probs[probs > 0]
+    return float(-(possible @ np.log(possible)))

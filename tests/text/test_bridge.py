@@ -143,3 +143,25 @@ def test_an_unfinished_character_waits_for_its_end() -> None:
     assert joined(parent(), bridge.draft(drafter().encode("🦅 ")).token_ids).endswith(b" ")
     bridge.append(eagle[1:])
     assert bridge.told == drafter().encode("🦅")
+
+
+@given(text=texts)
+@settings(max_examples=100, deadline=None)
+def test_tokens_stand_for_each_token_of_the_draft_once(text: str) -> None:
+    run = drafter().spell(text.replace("\x00", "").replace("\x01", "").encode())
+    assert run is not None
+    draft = Bridge(parent(), drafter()).draft(run)
+    assert [place for share in draft.shares for place in share] == list(range(len(run)))
+    for token_id, share in zip(draft.token_ids, draft.shares, strict=True):
+        begins = joined(drafter(), run[share.start :])
+        assert not share or begins.startswith(parent().token_bytes(token_id))
+
+
+def test_a_span_stands_at_its_first_token() -> None:
+    [the] = drafter().encode(" the")
+    run = [the, *drafter().encode(".")]
+    draft = Bridge(parent(), drafter()).draft(run)
+    pieces = [parent().token_bytes(token_id) for token_id in draft.token_ids]
+    assert b"".join(pieces) == b" the."
+    assert draft.shares[0] == range(0, 1) and draft.shares[-1] == range(1, 2)
+    assert draft.origins[-1] == 1

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from math import prod
 
 from tiercel.draft_stream import Judgement, TokenSequence
 from tiercel.errors import InvalidRequest, Unsupported
@@ -11,7 +12,7 @@ from tiercel.speculation.link import Draft
 from tiercel.speculation.request import Request
 from tiercel.text import Bridge
 from tiercel.tokenizer import Tokenizer
-from tiercel.types import Message
+from tiercel.types import Evidence, Message
 
 # Tokens of one vocabulary that a token of another may take, more or less: this bounds how far a
 # drafter drafts towards an answer's end, and no more.
@@ -25,6 +26,15 @@ class BridgeEnds:
     parent: Tokenizer
     drafter: Foreign
     prompt_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What `sync` did."""
+
+    keep_length: int  # of the shadow: so much stayed as it was
+    judgement: Judgement | None  # of the draft, counted in the parent's tokens
+    rejected_from: int | None = None  # position in the shadow from which the run is void
 
 
 class BridgedSequence:
@@ -45,26 +55,33 @@ class BridgedSequence:
             stop_token_ids=_stop_ids(ends.parent, tokenizer, request.stop_token_ids),
             max_new_tokens=_MOST_PER_TOKEN * request.max_new_tokens,
         )
-        self.sync(())
+        self._append(self._sequence.tokens(self._length), ())
 
     @property
     def is_synced(self) -> bool:
         """Whether the shadow follows all of the parent's sequence."""
         return self._length == len(self._sequence)
 
-    def sync(self, run: Sequence[int]) -> tuple[int, Judgement | None]:
+    def sync(self, run: Sequence[int], rejected_from: int | None = None) -> Synced:
         """Bring the shadow up to the parent's sequence, `run` being what the drafter drafted.
 
-        Returns how much of the shadow stayed as it was, and what became of the draft, counted in
-        the parent's tokens.
+        Of that, the parent's tokens from position `rejected_from` on were rejected.
         """
-        token_ids = self._sequence.tokens(self._length)
-        judgement = _judged(self._bridge.draft(run).token_ids, token_ids) if run else None
-        told = self._bridge.append(token_ids, run)
-        return self._change(told.keep_length, told.token_ids), judgement
+        token_ids, before = self._sequence.tokens(self._length), len(self.shadow)
+        draft = self._bridge.draft(run).token_ids
+        num_kept = None if rejected_from is None else max(0, rejected_from - self._length)
+        judgement = _judged(draft, token_ids, num_kept)
+        if num_kept is None or self.request.evidence is not Evidence.DISTRIBUTIONS:
+            # The text is what counts: a token may be rejected for how it is spelled.
+            return Synced(self._append(token_ids, run), judgement)
+        own = self._bridge.num_within(run, draft[:num_kept])
+        return Synced(self._append(token_ids, run[:own]), judgement, before + own)
 
     def cut(self, length: int) -> int:
-        """Keep of the text what the parent's first `length` tokens say; return as `sync` does."""
+        """Keep of the text what the parent's first `length` tokens say.
+
+        Returns how much of the shadow stayed as it was.
+        """
         if length >= self._length:
             return len(self.shadow)
         told = self._bridge.cut(length - self._num_prompt_tokens)
@@ -76,18 +93,29 @@ class BridgedSequence:
         That is at most `most` tokens; each is its proposer's in whose token it begins.
         """
         translated = self._bridge.draft(draft.token_ids)
-        sources = tuple(draft.sources[origin] for origin in translated.origins[:most])
-        return Draft(translated.token_ids[:most], sources)
+        sources = tuple(draft.sources[origin] for origin in translated.origins)
+        probs = None if draft.probs is None else _probs(draft.probs, translated.shares)
+        whole = Draft(translated.token_ids, sources, probs)
+        return whole.part(most)
 
     @property
     def _length(self) -> int:
         return self._num_prompt_tokens + self._bridge.num_parent_tokens
+
+    def _append(self, token_ids: Sequence[int], run: Sequence[int]) -> int:
+        told = self._bridge.append(token_ids, run)
+        return self._change(told.keep_length, told.token_ids)
 
     def _change(self, keep_length: int, token_ids: Iterable[int]) -> int:
         keep_length += self._num_shadow_prompt_tokens
         self.shadow.cut(keep_length)
         self.shadow.append(token_ids)
         return keep_length
+
+
+def _probs(probs: Sequence[float], shares: Iterable[range]) -> tuple[float, ...]:
+    """Return the product for a span that begins and ends alike, at its first token."""
+    return tuple(prod(probs[share.start : share.stop]) for share in shares)
 
 
 def foreign_prompt(
@@ -138,11 +166,13 @@ def _stop_ids(parent: Tokenizer, drafter: Tokenizer, stop_ids: Iterable[int]) ->
     return frozenset(stop_id for stop_id in same if stop_id is not None) | ends
 
 
-def _judged(draft: Sequence[int], truth: Sequence[int]) -> Judgement | None:
+def _judged(draft: Sequence[int], truth: Sequence[int], num_kept: int | None) -> Judgement | None:
+    """Return what became of a draft, of which at most `num_kept` tokens were let stand."""
     overlap = min(len(draft), len(truth))
     if not overlap:
         return None
     pairs = zip(draft, truth, strict=False)
     agreed = next((n for n, (ours, theirs) in enumerate(pairs) if ours != theirs), overlap)
+    agreed = agreed if num_kept is None else min(agreed, num_kept)
     is_rejected = agreed < overlap
     return Judgement(len(draft) if is_rejected else overlap, agreed, int(is_rejected))

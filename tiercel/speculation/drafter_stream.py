@@ -11,7 +11,7 @@ from tiercel.errors import TiercelError, Unavailable
 from tiercel.speculation.bridged_sequence import BridgedSequence, BridgeEnds
 from tiercel.speculation.draft_stream_client import Arrival, DraftStreamClient, Owner
 from tiercel.speculation.hidden_states import HiddenFeed
-from tiercel.speculation.link import Draft
+from tiercel.speculation.link import NO_DRAFT, Draft
 from tiercel.speculation.request import Request
 from tiercel.speculation.translators import Translators
 from tiercel.types import PairStats, Plan, TierStats
@@ -44,6 +44,7 @@ class DrafterStream:
         self._translators = translators
         self._bridged: BridgedSequence | None = None
         self._num_switches, self._is_refused = 0, False
+        self._rejected_from: int | None = None  # position, and since the last advance
         self._switching: asyncio.Task[None] | None = None
         self._client: DraftStreamClient | None = None
         if translators.is_needed(plan.address):
@@ -78,11 +79,11 @@ class DrafterStream:
     def draft(self, most: int) -> Draft:
         """Return at most `most` tokens after the parent's sequence; none if it lags behind."""
         if self._client is None:
-            return Draft()
+            return NO_DRAFT
         if self._bridged is None:
             return self._client.draft(most)
         if not self._bridged.is_synced:
-            return Draft()
+            return NO_DRAFT
         return self._bridged.translated(self._run, most)
 
     def advance(self, num_wanted: int, num_ahead: int, compute_s: float) -> bool:
@@ -93,18 +94,19 @@ class DrafterStream:
         client = self._client
         assert client is not None, "only an open drafter is asked"
         if self._bridged is not None:
-            keep_length, judgement = self._bridged.sync(self._run.token_ids)
-            client.cut(keep_length)
-            if judgement is not None:
-                self._owner.judged(judgement)
+            synced = self._bridged.sync(self._run.token_ids, self._rejected_from)
+            client.cut(synced.keep_length)
+            if synced.rejected_from is not None:
+                client.rejected(synced.rejected_from)
+            if synced.judgement is not None:
+                self._owner.judged(synced.judgement)
+        self._rejected_from = None
         return client.advance(num_wanted, num_ahead, compute_s)
 
     def rejected(self, position: int) -> None:
-        """Note that the tokens of `draft` from `position` on were rejected.
-
-        Through a bridge the drafter sees it by the tokens that stand there.
-        """
-        if self._client is not None and self._bridged is None:
+        """Note that of what `draft` returned, the tokens from `position` on were rejected."""
+        self._rejected_from = position
+        if self._bridged is None and self._client is not None:
             self._client.rejected(position)
 
     def cut(self, length: int) -> None:
@@ -163,7 +165,7 @@ class DrafterStream:
     @property
     def _run(self) -> Draft:
         """What the drafter drafted, in its own tokens."""
-        return self._client.draft(sys.maxsize) if self._client is not None else Draft()
+        return self._client.draft(sys.maxsize) if self._client is not None else NO_DRAFT
 
     async def _switch(self, reason: str) -> None:
         """Find out which vocabulary the drafter has, and connect in that."""

@@ -6,8 +6,10 @@ of what the parent generated. So the two count the same offsets, and noise that 
 and bytes stays coupled.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from tiercel.text.segments import Segment, SegmentedText
 from tiercel.text.translation import Translated, Vocabulary, translate
@@ -79,6 +81,12 @@ class Bridge:
         `hold` leaves out tokens that might be spelled otherwise once more is drafted.
         """
         return translate(run, self._drafter, self._parent, known=self.pending, hold=hold)
+
+    def num_within(self, run: Sequence[int], draft: Sequence[int]) -> int:
+        """Return how many tokens of a run say no more than these of its draft do."""
+        length = len(self.pending) + sum(len(self._parent.token_bytes(id)) for id in draft)
+        ends = accumulate(len(self._drafter.token_bytes(id)) for id in run)
+        return bisect_right(list(ends), length)
 
     @property
     def _told_length(self) -> int:

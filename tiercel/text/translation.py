@@ -1,6 +1,6 @@
 """A draft in one tokenizer's tokens, spelled in another's."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -34,10 +34,13 @@ class Vocabulary(Protocol):
 
 @dataclass(frozen=True)
 class Translated:
-    """A draft in the parent's tokens, and which of the drafter's tokens each begins in."""
+    """A draft in the parent's tokens, and where in the drafter's run these come from."""
 
     token_ids: tuple[int, ...] = ()
-    origins: tuple[int, ...] = ()
+    origins: tuple[int, ...] = ()  # the drafter's token that each begins in
+    # The drafter's tokens that each stands for. Where several of the parent's lie between two
+    # places at which both begin a token, the first of them stands for all that lies there.
+    shares: tuple[range, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,11 @@ def translate(
         if spelled is None:
             break
         token_ids += spelled
-    return Translated(tuple(token_ids), _origins(token_ids, run, drafter, parent, len(known)))
+    ends = list(accumulate(len(drafter.token_bytes(token_id)) for token_id in run))
+    widths = (len(parent.token_bytes(token_id)) for token_id in token_ids)
+    bounds = list(accumulate(widths, initial=len(known)))
+    origins = tuple(min(bisect_right(ends, start), len(run) - 1) for start in bounds[:-1])
+    return Translated(tuple(token_ids), origins, _shares(origins, bounds, ends))
 
 
 def _pieces(
@@ -115,15 +122,17 @@ def _spelled(piece: _Piece, parent: Vocabulary, *, is_last: bool, hold: bool) ->
     return token_ids[: bisect_right(list(ends), certain)]
 
 
-def _origins(
-    token_ids: Sequence[int],
-    run: Sequence[int],
-    drafter: Vocabulary,
-    parent: Vocabulary,
-    offset: int,
-) -> tuple[int, ...]:
-    """Return where in the run each token begins, the first one at byte `offset` of it."""
-    ends = list(accumulate(len(drafter.token_bytes(token_id)) for token_id in run))
-    widths = [len(parent.token_bytes(token_id)) for token_id in token_ids]
-    starts = list(accumulate(widths, initial=offset))[:-1]
-    return tuple(min(bisect_right(ends, start), len(run) - 1) for start in starts)
+def _shares(
+    origins: Sequence[int], bounds: Sequence[int], ends: Sequence[int]
+) -> tuple[range, ...]:
+    """Return the drafter's tokens that each token stands for.
+
+    `bounds` are where the tokens begin and the last one ends, `ends` where the drafter's end.
+    """
+    shares: list[range] = []
+    following = min(bisect_left(ends, bounds[-1]), len(ends) - 1) + 1
+    for place in reversed(range(len(origins))):
+        begins_too = place == 0 or bounds[place] in ends
+        shares.append(range(origins[place] if begins_too else following, following))
+        following = shares[-1].start
+    return tuple(reversed(shares))

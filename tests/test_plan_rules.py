@@ -3,7 +3,7 @@
 import pytest
 
 from tiercel.errors import PlanRefused
-from tiercel.plan_rules import MAX_DEPTH, check_address, check_plan, check_shape
+from tiercel.plan_rules import LOCAL, MAX_DEPTH, check_address, check_plan, check_shape
 from tiercel.types import Plan
 
 
@@ -74,3 +74,24 @@ def test_the_root_is_looked_up_only_by_who_dials_it():
     check_plan(plan, allowed=["b:1"])
     with pytest.raises(PlanRefused, match="'a:1'"):
         check_address(plan, ["b:1"])
+
+
+def test_a_local_drafter_is_taken_wherever_there_is_a_parent_whatever_addresses_are_allowed():
+    leaf = Plan("suffix", LOCAL)
+    check_plan(Plan("a", "a:1", drafters=(leaf,)), allowed=())
+    middle = Plan("b", "b:1", drafters=(leaf,))
+    check_plan(Plan("a", "a:1", drafters=(middle, leaf)), allowed=("b:*",))
+
+
+@pytest.mark.parametrize(
+    ("plan", "why"),
+    [
+        (Plan("a", LOCAL), "cannot answer"),
+        (Plan("a", "a:1", drafters=(Plan("b", LOCAL, (Plan("c", "c:1"),)),)), "nothing drafts"),
+        (Plan("a", "a:1", drafters=(Plan("b", LOCAL), Plan("c", LOCAL))), "would be the same"),
+    ],
+    ids=["root", "not a leaf", "twice"],
+)
+def test_local_is_for_one_leaf_of_each_parent(plan: Plan, why: str):
+    with pytest.raises(PlanRefused, match=why):
+        check_plan(plan)

@@ -10,6 +10,7 @@ from tiercel import tiers
 from tiercel.errors import InvalidRequest
 
 GOOD = tomllib.loads(tiers.BUILT_IN.read_text())
+LOCAL = {"service": "drafter", "engine": "suffix", "addresses": ["local"]}
 
 
 def changed(*path, to):
@@ -72,6 +73,9 @@ def test_the_environment_of_a_replica_has_its_settings_and_leaves_out_what_is_em
             "'h:0' is not",
         ),
         (changed("tiers", "draft", "addresses", to=["h:1"] * 2), "tiers.draft.addresses", "twice"),
+        (changed("tiers", "draft", "addresses", to=["local"]), "tiers.draft", "engine suffix"),
+        (changed("tiers", "suffix", "addresses", to=["local", "h:1"]), "tiers.suffix", "its only"),
+        (changed("tiers", "suffix", to=LOCAL | {"settings": {"threads": 1}}), "tiers.suffix", "no"),
         (changed("tiers", to={}), "tiers", "at least 1"),
         (changed("tiers", "a b", to=GOOD["tiers"]["draft"]), "tiers", "'a b' cannot be"),
         (changed("plans", "x", to="target <- nobody"), "plans.x", "no tier 'nobody'"),

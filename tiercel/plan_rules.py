@@ -8,6 +8,8 @@ from tiercel.rules import check_rules
 from tiercel.types import Plan
 
 MAX_DEPTH = 8
+# In place of an address: a drafter without a model in its parent's own process.
+LOCAL = "local"
 MAX_TIERS = 32  # in one plan, each drafter counted
 
 
@@ -27,7 +29,7 @@ def check_shape(plan: Plan) -> None:
     """Raise PlanRefused for an empty name, a tier or address twice on one path, or depth over 8.
 
     One parent cannot have the very same drafter twice either, nor a tier a rule that the one above
-    it does not bear.
+    it does not bear. `local` is for leaves below a root.
     """
     num_tiers = sum(1 for _ in plan.walk())
     if num_tiers > MAX_TIERS:
@@ -46,6 +48,8 @@ def check_address(plan: Plan, allowed: Sequence[str]) -> None:
     """Raise PlanRefused unless the root of `plan` has an address that a pattern allows."""
     if not plan.address:
         raise PlanRefused(f"tier {plan.tier!r} has no address")
+    if plan.address == LOCAL:
+        return  # there is nothing to dial
     if not any(fnmatchcase(plan.address, pattern) for pattern in allowed):
         raise PlanRefused(f"address {plan.address!r} of tier {plan.tier!r} is not allowed here")
 
@@ -60,8 +64,18 @@ def _check_path(plan: Plan, above: tuple[Plan, ...]) -> None:
             raise PlanRefused(f"tier {plan.tier!r} stands twice on one path")
         if plan.address and parent.address == plan.address:
             raise PlanRefused(f"address {plan.address!r} stands twice on one path")
+    _check_local(plan, above)
     places = [(drafter.tier, drafter.address) for drafter in plan.drafters if drafter.address]
     if len(set(places)) < len(places):
         raise PlanRefused(f"tier {plan.tier!r} has one drafter twice")
     for drafter in plan.drafters:
         _check_path(drafter, (*above, plan))
+
+
+def _check_local(plan: Plan, above: tuple[Plan, ...]) -> None:
+    if plan.address == LOCAL and not above:
+        raise PlanRefused(f"tier {plan.tier!r} is {LOCAL}: it has no model and cannot answer")
+    if plan.address == LOCAL and plan.drafters:
+        raise PlanRefused(f"tier {plan.tier!r} is {LOCAL}: it has no model, nothing drafts for it")
+    if sum(drafter.address == LOCAL for drafter in plan.drafters) > 1:
+        raise PlanRefused(f"tier {plan.tier!r} has two {LOCAL} drafters: they would be the same")

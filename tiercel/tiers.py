@@ -5,12 +5,19 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tiercel.errors import InvalidRequest, TiercelError
-from tiercel.plan_rules import check_shape
+from tiercel.plan_rules import LOCAL, check_shape
 from tiercel.plan_text import NAME, Outline, parse_plan
 
 BUILT_IN = Path(__file__).with_name("tiers.toml")
@@ -26,7 +33,10 @@ class _Section(BaseModel):
 
 
 class Tier(_Section):
-    """One tier: what its replicas run, and where they are."""
+    """One tier: what its replicas run, and where they are.
+
+    The one address `local` is for a look-up drafter in the process of each tier that it drafts for.
+    """
 
     service: Literal["verifier", "drafter"]
     engine: str = Field(min_length=1)
@@ -39,10 +49,28 @@ class Tier(_Section):
     @classmethod
     def _each_is_an_address(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
         for address in addresses:
-            _check_address(address)
+            if address != LOCAL:
+                _check_address(address)
         if len(set(addresses)) < len(addresses):
             raise ValueError("holds an address twice")
         return addresses
+
+    @model_validator(mode="after")
+    def _only_a_look_up_is_local(self) -> Self:
+        if LOCAL not in self.addresses:
+            return self
+        if self.service != "drafter" or self.engine != "suffix" or len(self.addresses) > 1:
+            raise ValueError(f"{LOCAL} is for a drafter of engine suffix, as its only address")
+        if self.settings:
+            raise ValueError(
+                f"a {LOCAL} tier has no process: its settings are those of its parents"
+            )
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lives in the processes of the tiers that it drafts for."""
+        return self.addresses == (LOCAL,)
 
 
 class Place(_Section):

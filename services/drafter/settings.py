@@ -2,7 +2,6 @@
 
 from pydantic import Field
 
-from tiercel.models.embedded import DEFAULT_MODEL
 from tiercel.speculation.settings import TierSettings
 
 
@@ -17,14 +16,4 @@ class Settings(TierSettings):
         ge=0,
         le=1,
         description="suffix: a block ends where its likelihood falls below this, if not the plan's",
-    )
-    pool_tokens: int = Field(
-        default=200_000,
-        ge=0,
-        description="suffix: tokens of recent outputs that sessions share; 0 shares none",
-    )
-    ngram: str = Field(
-        default=DEFAULT_MODEL,
-        description="suffix: n-gram table to draft from too: the name of one that comes with "
-        "tiercel, or a file of `tiercel distill ngram`; empty: none. For its own tokenizer only",
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import grpc
 
 from tiercel import replies, rpc
+from tiercel.plan_rules import LOCAL
 from tiercel.replies import ReplicaState, TierDescription
 
 # A replica that failed gets no new work for so long, if another can take it.
@@ -31,6 +32,16 @@ class Replica:
     num_drafting: int = 0  # requests that it drafts for
     _num_missed: int = 0
     _inhibited_until: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Count one in its parents' processes as ready: it is wherever they are."""
+        if self.is_local:
+            self.state, self.problem = ReplicaState.READY, ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lives in the processes of the tiers above it, so that nothing can be asked."""
+        return self.address == LOCAL
 
     def is_ready(self, description: TierDescription) -> None:
         """It answered, and takes work."""

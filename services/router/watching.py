@@ -58,7 +58,8 @@ class Watcher:
         if now - self._resolved_at >= _RESOLVE_S:
             self._resolved_at = now
             await asyncio.gather(*(self._resolve(*item) for item in self._tiers.items()))
-        await asyncio.gather(*(look_at(replica) for replica in self._fleet.replicas()))
+        replicas = (replica for replica in self._fleet.replicas() if not replica.is_local)
+        await asyncio.gather(*(look_at(replica) for replica in replicas))
 
     async def _resolve(self, name: str, tier: Tier) -> None:
         try:

@@ -12,7 +12,8 @@ from tiercel.speculation import model_tier
 @asynccontextmanager
 async def opening(settings: Settings) -> AsyncIterator[VerifierServicer]:
     """Load the model."""
-    tier = await model_tier.load(settings.tier, settings.source(), settings.habits())
+    source, habits = settings.source(), settings.habits()
+    tier = await model_tier.load(settings.tier, source, habits, settings.basis())
     try:
         yield VerifierServicer(tier, max_request_s=settings.max_request_s)
     finally:

@@ -115,11 +115,20 @@ def test_the_router_is_told_of_every_tier_at_its_service(values: Path | None, tm
     file = tmp_path / "tiers.toml"
     file.write_text(config["data"]["tiers.toml"])
     loaded = tiers.load(file)
-    told = {address for tier in loaded.tiers.values() for address in tier.addresses}
+    served = [tier for tier in loaded.tiers.values() if not tier.is_local]
+    told = {address for tier in served for address in tier.addresses}
     services = [manifest for manifest in manifests if manifest["kind"] == "Service"]
     headless = [service for service in services if service["spec"].get("clusterIP") == "None"]
     assert told == {f"dns:///{where(service)}" for service in headless}
     assert loaded.feedback.address in [where(service) for service in services]
+
+
+def test_a_look_up_drafter_has_a_pod_unless_it_is_local():
+    name = "demo-tiercel-tier-suffix"
+    networked = ('networkPolicy={"enabled": true}', 'tiers={"suffix": {"local": false}}')
+    assert name not in {one["metadata"]["name"] for one in render(None, networked[0])}
+    served = [one["kind"] for one in render(None, *networked) if one["metadata"]["name"] == name]
+    assert {"Deployment", "NetworkPolicy", "Service"} <= {*served}
 
 
 def where(service: Manifest) -> str:

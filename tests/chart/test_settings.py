@@ -88,7 +88,8 @@ def test_a_large_number_is_written_in_full():
 
 
 def test_a_tier_may_call_drafters_at_the_addresses_of_their_pods():
-    tiers = [pair for pair in environments(render(None)) if pair[0] in ("verifier", "drafter")]
+    manifests = render(None, 'tiers={"suffix": {"local": false}}')
+    tiers = [pair for pair in environments(manifests) if pair[0] in ("verifier", "drafter")]
     assert len(tiers) == 3
     for _, environment in tiers:
         allowed = json.loads(environment["TIERCEL_ALLOWED_DRAFTERS"])

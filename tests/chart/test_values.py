@@ -22,6 +22,8 @@ EMBEDDED = 'feedback={"store": "embedded", "replicas": 2}'
         ('tiers={"target": {"resources": {"limit": {}}}}', "limit"),
         ('tiers={"target": {"settings": {"address": "0.0.0.0:1"}}}', "address"),
         ('tiers={"target": {"settings": {"Threads": 1}}}', "Threads"),
+        ('tiers={"target": {"local": true}}', "/tiers/target"),
+        ('tiers={"suffix": {"settings": {"threads": 1}}}', "/tiers/suffix/settings"),
         ('router={"servce": {}}', "servce"),
         ('router={"engine": "onnx"}', "engine"),
         ('feedback={"store": "external"}', "/feedback/existingSecret/name"),

@@ -34,10 +34,10 @@ def file(tmp_path: Path) -> Path:
 
 def test_the_built_in_chain_starts_with_feedback_and_ends_with_the_router():
     specs = Deployment(None).specs()
-    assert [spec.name for spec in specs] == ["feedback", "suffix", "draft", "target", "router"]
+    assert [spec.name for spec in specs] == ["feedback", "draft", "target", "router"]
     modules = [spec.command[-1] for spec in specs]
     assert modules == [f"services.{name}" for name in
-                       ("feedback", "drafter", "verifier", "verifier", "router")]  # fmt: skip
+                       ("feedback", "verifier", "verifier", "router")]  # fmt: skip
     assert "TIERCEL_CONFIG" not in specs[-1].environment
 
 

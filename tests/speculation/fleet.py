@@ -11,12 +11,13 @@ import grpc
 import pytest
 
 from services.drafter.servicer import DrafterServicer
-from services.drafter.suffix_tier import Evidence, SuffixTier
+from services.drafter.suffix_tier import SuffixTier
 from services.verifier.servicer import VerifierServicer
 from tests.tiny_model import tiny_gguf
 from tiercel import engines, rpc
 from tiercel.engines.language_model import Cache, LanguageModel, Logits, Step
 from tiercel.speculation.decoder import Decoder
+from tiercel.speculation.lookup import BARE, Basis
 from tiercel.speculation.model_tier import Habits, ModelTier
 from tiercel.speculation.runner import ModelRunner
 from tiercel.tokenizer import Tokenizer
@@ -172,6 +173,7 @@ class Fleet:
         *,
         tier_class: Callable[..., ModelTier] = PatientTier,
         prefix_cache_tokens: int = 2000,
+        basis: Basis = BARE,
         **habits,
     ) -> Replica:
         """Start a verifier. It goes on asking drafters that do not pay, unless told otherwise."""
@@ -179,9 +181,8 @@ class Fleet:
         chosen = Habits(**{"always_draft": True, "heartbeat_s": HEARTBEAT_S} | habits)
 
         def build() -> tuple[ModelTier, VerifierServicer]:
-            tier = tier_class(
-                name, ModelRunner(model, prefix_cache_tokens=prefix_cache_tokens), tokenizer, chosen
-            )
+            runner = ModelRunner(model, prefix_cache_tokens=prefix_cache_tokens)
+            tier = tier_class(name, runner, tokenizer, chosen, basis)
             return tier, VerifierServicer(tier, max_request_s=150.0)
 
         return await self.start(name, build)
@@ -190,8 +191,8 @@ class Fleet:
         """Start a drafter without a model."""
 
         def build() -> tuple[SuffixTier, DrafterServicer]:
-            evidence = Evidence(min_confidence, pool_tokens=10_000, max_length=32_768)
-            tier = SuffixTier(name, evidence, max_sessions=16, heartbeat_s=HEARTBEAT_S)
+            basis = Basis(min_confidence, pool_tokens=10_000, max_length=32_768)
+            tier = SuffixTier(name, basis, max_sessions=16, heartbeat_s=HEARTBEAT_S)
             return tier, DrafterServicer(tier, max_request_s=150.0)
 
         return await self.start(name, build)

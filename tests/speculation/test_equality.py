@@ -1,5 +1,7 @@
 """The answer is the root's own, to the last bit, whatever drafts for it: on the tiny model."""
 
+from functools import partial
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from tests.speculation.answers import HOT, answer, ask, eventually, plain
 from tests.speculation.fleet import Fleet, Replica, Weights
 from tests.tiny_model import CONTEXT
+from tiercel.plan_rules import LOCAL
 from tiercel.types import FinishReason, Message, Plan
 from tiercel.wire.requests import TokenIds
 
@@ -45,6 +48,7 @@ class Tiers:
 
     def plan(self, shape: str, above: dict, below: dict) -> Plan:
         good, poor, suffix = self.good.plan, self.poor.plan, self.suffix.plan
+        local = partial(Plan, "look-up", LOCAL)
         drafters = {
             "two levels": (good(**above),),
             "two levels, poor": (poor(**above),),
@@ -52,6 +56,9 @@ class Tiers:
             "three levels": (good(suffix(**below), **above),),
             "four levels": (good(poor(suffix(**below), **below), **above),),
             "two drafters": (good(**above), suffix(**below)),
+            "local": (local(**above),),
+            "three levels, local": (good(local(**below), **above),),
+            "two drafters, local": (good(**above), local(**below)),
             "a tree": (good(poor(**below), suffix(**below), **above), suffix(**below)),
         }[shape]
         return self.root.plan(*drafters)
@@ -64,6 +71,9 @@ SHAPES = [
     "three levels",
     "four levels",
     "two drafters",
+    "local",
+    "three levels, local",
+    "two drafters, local",
     "a tree",
 ]
 

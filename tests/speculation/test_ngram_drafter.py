@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.drafter.servicer import DrafterServicer
-from services.drafter.suffix_tier import Evidence, SuffixProposer, SuffixTier
+from services.drafter.suffix_tier import SuffixProposer, SuffixTier
 from tests.speculation.answers import HOT, answer, ask, eventually, plain
 from tests.speculation.fleet import HEARTBEAT_S, Fleet, Replica
 from tiercel.distillation.ngram_counts import Texts
@@ -17,6 +17,7 @@ from tiercel.distillation.ngram_table import Bounds, build
 from tiercel.engines.guesses import Guess
 from tiercel.engines.ngram import NgramTable
 from tiercel.engines.ngram_file import NgramHeader, save
+from tiercel.speculation.lookup import Basis
 from tiercel.types import Plan
 
 PROMPTS = [f"What about {thing}?" for thing in ("bees", "ships", "clocks", "the weather")]
@@ -52,8 +53,8 @@ async def tables(fleet: Fleet, tmp_path: Path) -> Tables:
 async def drafter(fleet: Fleet, name: str, path: Path | None) -> Replica:
     def build_tier() -> tuple[SuffixTier, DrafterServicer]:
         table = NgramTable(path) if path is not None else None
-        evidence = Evidence(0.01, pool_tokens=0, max_length=32_768, table=table)
-        tier = SuffixTier(name, evidence, max_sessions=16, heartbeat_s=HEARTBEAT_S)
+        basis = Basis(0.01, pool_tokens=0, max_length=32_768, table=table)
+        tier = SuffixTier(name, basis, max_sessions=16, heartbeat_s=HEARTBEAT_S)
         return tier, DrafterServicer(tier, max_request_s=60.0)
 
     return await fleet.start(name, build_tier)

@@ -48,7 +48,7 @@ class Deployment:
 
     def _replicas(self) -> Iterator[tuple[str, str]]:
         for name, tier in self.configuration.tiers.items():
-            for address in tier.addresses:
+            for address in () if tier.is_local else tier.addresses:
                 yield name, address
 
     def _tier_specs(self) -> Iterator[ChildSpec]:
@@ -82,7 +82,8 @@ def on_free_ports(path: Path | None, folder: Path) -> Path:
     """Write a copy of a configuration into `folder`, every service on a free port; return it."""
     configuration = tiers.load(path)
     text = (path or tiers.BUILT_IN).read_text(encoding="utf-8")
-    places = [address for tier in configuration.tiers.values() for address in tier.addresses]
+    served = [tier for tier in configuration.tiers.values() if not tier.is_local]
+    places = [address for tier in served for address in tier.addresses]
     places += [configuration.router.address, configuration.feedback.address]
     here = [address for address in places if address and _is_here(address)]
     for address, port in zip(here, ports.free_ports(len(here)), strict=True):

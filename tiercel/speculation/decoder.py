@@ -57,6 +57,7 @@ class Decoder:
         self._open_link, self._on_lost = open_link, on_lost
         self._links = Links(self._link, plan)
         self._likeness: dict[str, Likeness] = {}  # by drafter
+        self._follower: tuple[Link, ...] = ()  # the drafter that goes along with the model
         self._last_s = 0.0  # model time of the last pass
         self._prefill_s: float | None = None
         self._steps = StepTimes()
@@ -67,23 +68,24 @@ class Decoder:
     ) -> Progress | None:
         """Commit at least one and at most `limit` tokens.
 
-        While no drafter is of use the model may go `ahead`, so that it need not wait for the next
-        call. Returns None if the sequence was changed from outside meanwhile.
+        While no drafter has to be asked the model may go `ahead`, so that it need not wait for the
+        next call. Returns None if the sequence was changed from outside meanwhile.
         """
         generation, began = self.session.generation, time.monotonic()
         proposed, length = await self._propose(limit - 1), len(self.session.sequence)
-        draft = proposed.draft
         waited_s = time.monotonic() - began
         plan_version = self.plan.version  # a re-plan during the pass takes effect at the next block
         if generation != self.session.generation:
             return None
-        far = self._ahead(limit - 1) if ahead and not draft.token_ids else Ahead()
-        verified = await self.session.verify(draft, num_top_logprobs, far)
+        far = self._ahead(limit - 1) if ahead else Ahead()
+        verified = await self.session.verify(proposed.draft, num_top_logprobs, far)
         if verified is None:
             return None
+        if verified.proposed.token_ids and not proposed.draft.token_ids:
+            proposed = Proposed(verified.proposed, self._follower)
         self._observe(proposed, verified, waited_s)
         self._judged(proposed, verified, length)
-        sources = (*draft.sources[: verified.num_accepted], self.plan.tier)
+        sources = (*proposed.draft.sources[: verified.num_accepted], self.plan.tier)
         return Progress(verified, sources[: len(verified.token_ids)], plan_version)
 
     def cut(self, length: int) -> None:
@@ -94,6 +96,7 @@ class Decoder:
 
     def append(self, token_ids: Sequence[int]) -> None:
         """Add tokens that were decided above."""
+        self._links.cut(len(self.session.sequence))
         self.session.append(token_ids)
         self._links.changed()
 
@@ -161,14 +164,13 @@ class Decoder:
         if self._prefill_s is None:
             self._prefill_s = verified.compute_s
             return
-        num_drafted = len(proposed.draft.token_ids)
-        self._steps.note(num_drafted + 1, verified.compute_s)
+        self._steps.note(len(proposed.draft.token_ids) + 1, verified.compute_s)
         # Other sessions' passes in between count neither for drafters nor against them.
         round_s, num_tokens = waited_s + verified.compute_s, len(verified.token_ids)
         plain_s = self._steps.plain_s
         self._budget.spent(round_s, num_tokens, plain_s, drafted=bool(proposed.links))
         for link in proposed.links:
-            link.round(Round(round_s, num_drafted, num_tokens, plain_s))
+            link.round(Round(round_s, proposed.draft, num_tokens, plain_s))
 
     def _judged(self, proposed: Proposed, verified: Verified, length: int) -> None:
         """Tell the drafter of a draft behind `length` tokens what became of it."""
@@ -181,10 +183,16 @@ class Decoder:
                 count_likeness(self.plan.tier, name, verified.likeness)
 
     def _ahead(self, limit: int) -> Ahead:
-        """Return how far the model may go on by itself: as long as no drafter is to be asked."""
+        """Return how far the model may go on by itself: as long as no drafter is to be asked.
+
+        One that needs no asking goes along.
+        """
         lengths = (link.num_unattended for link in self._links)
         furthest = min(limit, self.session.room - 1, *lengths)
-        return Ahead(furthest, self._request.stop_token_ids)
+        following = self._links.following()
+        self._follower = (following[0],) if following else ()
+        draft = following[1] if following else None
+        return Ahead(furthest, self._request.stop_token_ids, draft)
 
     def _attend(self) -> None:
         """See at the next step what the drafters have."""

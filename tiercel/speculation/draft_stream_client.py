@@ -13,7 +13,7 @@ from tiercel.draft_stream.messages import distributions_of, probs_of
 from tiercel.speculation.chatter import Chatter
 from tiercel.speculation.connection import DrafterConnection
 from tiercel.speculation.hidden_states import HiddenFeed
-from tiercel.speculation.link import Draft
+from tiercel.speculation.link import NO_DRAFT, Draft
 from tiercel.speculation.request import Request
 from tiercel.speculation.statistics import credible_pairs, credible_tiers
 from tiercel.types import PairStats, Plan, TierStats
@@ -107,7 +107,7 @@ class DraftStreamClient:
         """Return at most `most` tokens after the parent's sequence; none if it lags behind."""
         side = self._side
         if side is None or side.committed_length != len(self._sequence):
-            return Draft()
+            return NO_DRAFT
         origins = side.origins[:most]
         sources = tuple(origin.source for origin in origins)
         return Draft(tuple(side.run[:most]), sources, probs_of(origins), distributions_of(origins))

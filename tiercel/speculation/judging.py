@@ -21,6 +21,7 @@ from tiercel.decoding import (
 )
 from tiercel.engines.language_model import Logits
 from tiercel.rules import rule_at
+from tiercel.speculation import link
 from tiercel.types import Acceptance, Evidence, SamplingParams, TokenLogprob
 
 
@@ -78,6 +79,7 @@ class Verified:
     probs: tuple[float, ...] | None = None
     distributions: tuple[TokenDistribution, ...] | None = None
     compute_s: float = 0.0  # of the passes, which other sessions may have shared
+    proposed: link.Draft = link.NO_DRAFT  # what was judged, with who said so
 
     @property
     def num_accepted(self) -> int:

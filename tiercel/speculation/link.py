@@ -1,5 +1,6 @@
 """What a parent knows of each of its drafters, wherever that one is: one small protocol."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -31,13 +32,17 @@ class Draft:
 
 NO_DRAFT = Draft()
 
+# Drafts in the model's thread: given a position, the tokens that were just committed there, and how
+# many tokens to draft behind them at most.
+Follow = Callable[[int, Sequence[int], int], Draft]
+
 
 @dataclass(frozen=True)
 class Round:
     """One pass of the parent: what it verified for a drafter, or for none that was waited for."""
 
     seconds: float  # of waiting and verifying
-    num_drafted: int
+    draft: Draft
     num_tokens: int  # that it committed
     plain_s: float  # that plain decoding takes for a token
 
@@ -71,6 +76,10 @@ class Link(Protocol):
 
     def draft(self) -> Draft:
         """Return what may follow the parent's sequence now; nothing if nothing is here yet."""
+        ...
+
+    def follow(self) -> Follow | None:
+        """Return what drafts while the model goes on by itself; None for one that must be asked."""
         ...
 
     def wait_until(self, costs: Costs) -> float | None:

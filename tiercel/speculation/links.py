@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tiercel.speculation.budget import LossBudget
 from tiercel.speculation.length import Costs
-from tiercel.speculation.link import NO_DRAFT, Draft, Link
+from tiercel.speculation.link import NO_DRAFT, Draft, Follow, Link
 from tiercel.speculation.statistics import merged_pairs, merged_tiers
 from tiercel.types import PairStats, Plan, TierStats
 
@@ -55,6 +55,11 @@ class Links:
             if not due or not await self._wait(due, budget.left_s(costs.steps.plain_s)):
                 return Proposed(links=tuple(due))
         return Proposed()
+
+    def following(self) -> tuple[Link, Follow] | None:
+        """Return the drafter that goes along while the model goes on by itself, if there is one."""
+        found = ((link, link.follow()) for link in self._links)
+        return next(((link, follow) for link, follow in found if follow is not None), None)
 
     def changed(self) -> None:
         """Let who waits see what the drafters have."""

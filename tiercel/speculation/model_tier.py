@@ -12,7 +12,7 @@ from tiercel.constraints import Grammars
 from tiercel.decoding import MAX_SUPPORT, CosdTree, Vocabulary, in_force
 from tiercel.draft_stream import TokenSequence
 from tiercel.errors import InvalidRequest, PlanRefused
-from tiercel.plan_rules import check_plan
+from tiercel.plan_rules import LOCAL, check_plan
 from tiercel.replies import TierDescription
 from tiercel.rules import check_rules
 from tiercel.scores import ScoreAsk, Scores
@@ -21,6 +21,8 @@ from tiercel.speculation.draft_ahead import DraftAhead
 from tiercel.speculation.draft_server import Drafts, DraftServer
 from tiercel.speculation.judging import Terms
 from tiercel.speculation.link import Link
+from tiercel.speculation.local_link import LocalLink
+from tiercel.speculation.lookup import BARE, Basis, Lookups
 from tiercel.speculation.proposer import ModelProposer, Proposer
 from tiercel.speculation.remote_link import RemoteLink
 from tiercel.speculation.request import Lost, Observer, Request
@@ -52,15 +54,21 @@ class ModelTier:
     """One loaded model, its tokenizer, its sessions and its channels to drafters."""
 
     def __init__(
-        self, name: str, runner: ModelRunner, tokenizer: Tokenizer, habits: Habits
+        self,
+        name: str,
+        runner: ModelRunner,
+        tokenizer: Tokenizer,
+        habits: Habits,
+        basis: Basis = BARE,
     ) -> None:
+        """Serve a model; its own look-up drafter, for plans that name one, rests on `basis`."""
         self.name, self.runner, self.tokenizer, self.habits = name, runner, tokenizer, habits
         self.slots = Slots(name, habits.max_sessions)
         vocab_size = runner.description.vocab_size
         self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in range(vocab_size)])
         self.grammars = Grammars(tokenizer, vocab_size)
         self._scorer = Scorer(name, runner, tokenizer, self._vocabulary)
-        self._channels = rpc.Channels()
+        self._channels, self._lookups = rpc.Channels(), Lookups(basis)
         self._translators = Translators(tokenizer)
         self._aheads: dict[str, DraftAhead] = {}
         self._born = time.monotonic()
@@ -179,6 +187,8 @@ class ModelTier:
     def _open_link(
         self, plan: Plan, request: Request, session: Session, observer: Observer
     ) -> Link:
+        if plan.address == LOCAL:
+            return LocalLink(plan, request, session, self._lookups)
         channel, hidden = self._channels.to(plan.address), session.hidden.feed()
         return RemoteLink(
             plan, request, session.sequence, channel, observer, hidden, self._translators
@@ -226,7 +236,7 @@ class ModelSource:
     tensor_parallel: int = 1
 
 
-async def load(name: str, source: ModelSource, habits: Habits) -> ModelTier:
+async def load(name: str, source: ModelSource, habits: Habits, basis: Basis) -> ModelTier:
     """Load a model off the event loop and return its tier; raises ModelUnavailable."""
     loaded, tokenizer = await asyncio.to_thread(
         engines.load,
@@ -240,4 +250,4 @@ async def load(name: str, source: ModelSource, habits: Habits) -> ModelTier:
         tensor_parallel=source.tensor_parallel,
     )
     runner = ModelRunner(loaded, prefix_cache_tokens=source.prefix_cache_tokens)
-    return ModelTier(name, runner, tokenizer, habits)
+    return ModelTier(name, runner, tokenizer, habits, basis)

@@ -10,7 +10,7 @@ from tiercel.speculation.draft_stream_client import Arrival
 from tiercel.speculation.drafter_stream import DrafterStream
 from tiercel.speculation.hidden_states import HiddenFeed
 from tiercel.speculation.length import Costs, Length
-from tiercel.speculation.link import Draft, Round
+from tiercel.speculation.link import NO_DRAFT, Draft, Round
 from tiercel.speculation.pace import Pace
 from tiercel.speculation.request import Observer, Request
 from tiercel.speculation.statistics import count_judgement
@@ -78,7 +78,10 @@ class RemoteLink:
 
     def draft(self) -> Draft:
         """Return what the drafter proposes after the sequence; nothing if it lags behind."""
-        return self._stream.draft(self._num_wanted) if self._is_asked else Draft()
+        return self._stream.draft(self._num_wanted) if self._is_asked else NO_DRAFT
+
+    def follow(self) -> None:
+        """Wait to be asked: messages are for the event loop."""
 
     def wait_until(self, costs: Costs) -> float | None:
         """Return up to when waiting for a block pays; None if it does not."""
@@ -97,8 +100,8 @@ class RemoteLink:
     def round(self, round: Round) -> None:
         """Note what it took to wait for a block and verify it, and how many tokens that brought."""
         self._pace.round(round.seconds, round.num_tokens, round.plain_s, len(self._sequence))
-        if round.num_drafted:
-            self._ahead.round(round.seconds, round.num_drafted, self._length.acceptance_rate)
+        if num_drafted := len(round.draft.token_ids):
+            self._ahead.round(round.seconds, num_drafted, self._length.acceptance_rate)
 
     def rejected(self, position: int) -> None:
         """Note that of the last draft the tokens from `position` on were rejected."""

@@ -10,7 +10,7 @@ from tiercel.draft_stream import TokenSequence
 from tiercel.engines.language_model import Logits
 from tiercel.speculation.hidden_states import HiddenStates
 from tiercel.speculation.judging import Terms, Verified, judge
-from tiercel.speculation.link import NO_DRAFT, Draft
+from tiercel.speculation.link import NO_DRAFT, Draft, Follow
 from tiercel.speculation.logits_mask import LogitsMask
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.turn import Memory, Turn
@@ -26,6 +26,7 @@ class Ahead:
 
     num_tokens: int = 0
     stop_token_ids: frozenset[int] = frozenset()
+    draft: Follow | None = None  # what the tokens are drafted with; None is plain decoding
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Session:
         self.hidden = HiddenStates(runner.description)
         # All but the prompt's last token stays in the cache; that one may be fed again.
         self._memory = Memory(num_lasting=max(0, terms.num_prompt_tokens - 1))
-        self._next: Turn[Verified] | None = None  # plain, and under way before it is asked for
+        self._next: Turn[Verified] | None = None  # under way before it is asked for
         self._may_follow = True
         # Of turns that went ahead: the first is written in the model's thread only.
         self._num_followed = self._num_taken = 0
@@ -83,7 +84,7 @@ class Session:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether the next token is being decoded already, without a draft."""
+        """Whether the next tokens are being decoded already."""
         return self._next is not None
 
     @property
@@ -193,30 +194,37 @@ class Session:
             hidden=self.hidden.space(len(job.draft.token_ids) + 1),
             judge=partial(self._judge, job, self._randomness.run(next(self._runs))),
             is_stale=lambda: job.generation != self.generation,
-            follow=partial(self._follow, start + len(tokens), job),
+            follow=partial(self._follow, start + len(tokens) - len(job.draft.token_ids), job),
         )
 
-    def _follow(self, start: int, job: _Job, verified: Verified) -> Turn[Verified] | None:
-        """Return the plain turn after one without a draft, in the model's thread."""
+    def _follow(self, length: int, job: _Job, verified: Verified) -> Turn[Verified] | None:
+        """Return the turn after one on a sequence of `length` tokens, in the model's thread."""
         ahead, tokens = job.ahead, verified.token_ids
-        is_last = ahead.num_tokens <= 0 or tokens[-1] in ahead.stop_token_ids
+        # All of this turn's tokens but one were decoded before they were asked for.
+        num_left = ahead.num_tokens - verified.num_accepted
+        is_last = num_left <= 0 or not ahead.stop_token_ids.isdisjoint(tokens)
         is_far = self._num_followed - self._num_taken >= _MOST_AHEAD
-        if job.draft.token_ids or is_last or is_far or not self._may_follow:
+        if is_last or is_far or not self._may_follow:
             return None
         self._num_followed += 1
+        draft = ahead.draft(length, tokens, num_left - 1) if ahead.draft else NO_DRAFT
         following = replace(
             job,
+            draft=draft,
             offset=self._vocabulary.advance(job.offset, tokens),
-            ahead=replace(ahead, num_tokens=ahead.num_tokens - 1),
+            ahead=replace(ahead, num_tokens=num_left - 1),
             answer=(*job.answer, *tokens) if self._mask is not None else (),
         )
-        return self._turn(start, tokens, following)
+        start = length + verified.num_accepted
+        return self._turn(start, (tokens[-1], *draft.token_ids), following)
 
     def _judge(self, job: _Job, randomness: Randomness, logits: Logits) -> Verified:
         if self._mask is not None:
             logits = self._mask.masked(logits, job.answer, job.draft.token_ids)
         target = job.terms.target(logits, self._vocabulary, job.offset)
-        return judge(job.terms, job.draft.to_judge(), target, randomness, job.num_top_logprobs)
+        draft, num_top_logprobs = job.draft.to_judge(), job.num_top_logprobs
+        verified = judge(job.terms, draft, target, randomness, num_top_logprobs)
+        return replace(verified, proposed=job.draft)
 
     def _answer(self) -> tuple[int, ...]:
         if self._mask is None:

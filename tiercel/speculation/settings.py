@@ -4,11 +4,45 @@ from pydantic import Field
 
 from tiercel import config
 from tiercel.decoding import MAX_SUPPORT, CosdTree
+from tiercel.drafters import table_path
+from tiercel.engines.ngram import NgramTable
+from tiercel.models.embedded import DEFAULT_MODEL
+from tiercel.speculation.lookup import Basis
 from tiercel.speculation.model_tier import Habits, ModelSource
 from tiercel.wire.distributions import MAX_ENTRIES
 
 
-class TierSettings(config.Settings):
+class LookupSettings(config.Settings):
+    """What a drafter without a model rests on."""
+
+    min_confidence: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="look-ups: a draft ends where its likelihood falls below this, if not the"
+        " plan's, or where it costs more than it is worth",
+    )
+    pool_tokens: int = Field(
+        default=200_000,
+        ge=0,
+        description="look-ups: tokens of recent outputs that sessions share; 0 shares none",
+    )
+    ngram: str = Field(
+        default=DEFAULT_MODEL,
+        description="look-ups: n-gram table to draft from too: the name of one that comes with "
+        "tiercel, or a file of `tiercel distill ngram`; empty: none. For its own tokenizer only",
+    )
+
+    def basis(self) -> Basis:
+        """Return what look-ups rest on; raises ModelUnavailable for a table that is none."""
+        return Basis(
+            min_confidence=self.min_confidence,
+            pool_tokens=self.pool_tokens,
+            table=NgramTable(table_path(self.ngram)) if self.ngram else None,
+        )
+
+
+class TierSettings(LookupSettings):
     """What any tier can be told: its model, and how it treats sessions and drafters."""
 
     tier: str = Field(min_length=1, description="name of the tier")

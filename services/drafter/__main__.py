@@ -11,7 +11,7 @@ from services.drafter.settings import Settings
 from services.drafter.suffix_tier import SuffixTier
 from tiercel.engines.distilled import DistilledModel
 from tiercel.launch import launch
-from tiercel.speculation import model_tier
+from tiercel.speculation import loading
 from tiercel.speculation.lookup import Basis
 
 
@@ -30,7 +30,7 @@ async def _tier(settings: Settings) -> DraftTier:
         return await _distilled(settings)
     if settings.engine != "suffix":
         source, habits = settings.source(), settings.habits()
-        return await model_tier.load(settings.tier, source, habits, settings.basis())
+        return await loading.load(settings.tier, source, habits, settings.basis())
     return SuffixTier(
         settings.tier,
         replace(settings.basis(), max_length=settings.max_length or Basis.max_length),

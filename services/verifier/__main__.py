@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from services.verifier.servicer import VerifierServicer
 from services.verifier.settings import Settings
 from tiercel.launch import launch
-from tiercel.speculation import model_tier
+from tiercel.speculation import loading
 
 
 @asynccontextmanager
 async def opening(settings: Settings) -> AsyncIterator[VerifierServicer]:
     """Load the model."""
     source, habits = settings.source(), settings.habits()
-    tier = await model_tier.load(settings.tier, source, habits, settings.basis())
+    tier = await loading.load(settings.tier, source, habits, settings.basis())
     try:
         yield VerifierServicer(tier, max_request_s=settings.max_request_s)
     finally:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from tiercel import engines, rpc
+from tiercel import rpc
 from tiercel.constraints import Grammars
 from tiercel.decoding import MAX_SUPPORT, CosdTree, Vocabulary, in_force
 from tiercel.draft_stream import TokenSequence
@@ -219,35 +219,3 @@ class ModelTier:
     def _check_draft_plan(self, plan: Plan, asked: Evidence) -> None:
         self.check_plan(plan)
         check_rules(plan, asked)
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Which model to load, and how to run it; empty or 0 leaves it to the engine."""
-
-    engine: str
-    model: str
-    dtype: str = ""
-    device: str = "auto"
-    threads: int = 0
-    max_length: int = 0
-    prefix_cache_tokens: int = 0
-    cache_tokens: int = 0
-    tensor_parallel: int = 1
-
-
-async def load(name: str, source: ModelSource, habits: Habits, basis: Basis) -> ModelTier:
-    """Load a model off the event loop and return its tier; raises ModelUnavailable."""
-    loaded, tokenizer = await asyncio.to_thread(
-        engines.load,
-        source.engine,
-        source.model,
-        dtype=source.dtype or None,
-        device=source.device,
-        threads=source.threads,
-        max_length=source.max_length or None,
-        cache_tokens=source.cache_tokens or None,
-        tensor_parallel=source.tensor_parallel,
-    )
-    runner = ModelRunner(loaded, prefix_cache_tokens=source.prefix_cache_tokens)
-    return ModelTier(name, runner, tokenizer, habits, basis)

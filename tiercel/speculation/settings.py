@@ -7,8 +7,9 @@ from tiercel.decoding import MAX_SUPPORT, CosdTree
 from tiercel.drafters import table_path
 from tiercel.engines.ngram import NgramTable
 from tiercel.models.embedded import DEFAULT_MODEL
+from tiercel.speculation.loading import ModelSource
 from tiercel.speculation.lookup import Basis
-from tiercel.speculation.model_tier import Habits, ModelSource
+from tiercel.speculation.model_tier import Habits
 from tiercel.wire.distributions import MAX_ENTRIES
 
 

@@ -6,56 +6,17 @@ A rule takes one module and names what breaks it; every rule has to flag a modul
 import ast
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.modules import REPOSITORY, Module, dotted, modules
+
 MAX_LINES = 250
-
-
-@dataclass(frozen=True)
-class Module:
-    """One file of the project, by its path from the repository's root."""
-
-    path: str
-    source: str
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return Path(self.path).with_suffix("").parts
-
-    @property
-    def name(self) -> str:
-        return ".".join(part for part in self.parts if part != "__init__")
-
-    def within(self, *names: str) -> bool:
-        return any(self.name == name or self.name.startswith(f"{name}.") for name in names)
-
-    def nodes(self) -> Iterator[ast.AST]:
-        return ast.walk(ast.parse(self.source))
-
-    def imports(self) -> Iterator[str]:
-        """Yield every dotted name that the module imports, `from a import b` as a.b."""
-        for node in self.nodes():
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                package = self.parts[: -node.level] if node.level else ()
-                base = ".".join([*package, *filter(None, [node.module])])
-                yield from (f"{base}.{alias.name}" for alias in node.names)
-            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-                yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant))
-
-    def imports_of(self, *names: str) -> list[str]:
-        """Return the imports of the named modules, or of anything in them."""
-        return [i for i in self.imports() if any(i == n or i.startswith(f"{n}.") for n in names)]
 
 
 Rule = Callable[[Module], list[str]]
@@ -99,7 +60,7 @@ def only_config_and_the_cache_folder_read_the_environment(module: Module) -> lis
     if module.name in ("tiercel.config", "tiercel.models.storage"):
         return []
     readers = ("os.environ", "os.environb", "os.getenv")
-    used = [ast.unparse(node) for node in module.nodes() if isinstance(node, ast.Attribute)]
+    used = [dotted(node) for node in module.nodes() if isinstance(node, ast.Attribute)]
     return [name for name in [*used, *module.imports()] if name in readers]
 
 
@@ -113,7 +74,7 @@ def only_the_torch_engine_and_training_import_torch(module: Module) -> list[str]
 def nothing_is_pickled(module: Module) -> list[str]:
     picklers = ("pickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
     calls = [node for node in module.nodes() if isinstance(node, ast.Call)]
-    loads = [ast.unparse(call) for call in calls if ast.unparse(call.func) == "torch.load"]
+    loads = [ast.unparse(call) for call in calls if dotted(call.func) == "torch.load"]
     allowed = [ast.unparse(call) for call in calls if allows_pickle(call)]
     return [*module.imports_of(*picklers), *loads, *allowed]
 
@@ -158,13 +119,6 @@ def declared() -> set[str]:
     texts = [text for name in ("torch", "train", "specialise") for text in extras[name]]
     texts += project["dependencies"]
     return {canonicalize_name(Requirement(text).name) for text in texts}
-
-
-def modules(*folders: str) -> list[Module]:
-    """Return every module that people write in the folders; the stubs are not among them."""
-    paths = [path for folder in folders for path in sorted((REPOSITORY / folder).rglob("*.py"))]
-    own = [path for path in paths if "_pb2" not in path.name]
-    return [Module(path.relative_to(REPOSITORY).as_posix(), path.read_text()) for path in own]
 
 
 # Each rule, with modules made up to break it: (rule, [(path, source)]).

@@ -145,7 +145,7 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line(monkeypatch: pytest.Monk
     def unreachable(*_: object, **__: object) -> str:
         raise LocalEntryNotFoundError("no connection\nand no snapshot")
 
-    monkeypatch.setattr("tiercel.models.hub.snapshot_download", unreachable)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
     with pytest.raises(ModelUnavailable, match="nor can the Hugging Face hub"):
         resolve("someone/some-model")
 
@@ -154,5 +154,5 @@ def test_a_hub_id_is_loaded_from_the_folder_that_the_hub_gives(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = write_hub_folder(tmp_path / "hub", resolve(str(tiny_gguf(tmp_path))), np.float32)
-    monkeypatch.setattr("tiercel.models.hub.snapshot_download", lambda *_, **__: str(folder))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
     assert resolve("someone/some-model").name == "someone/some-model"

@@ -3,9 +3,6 @@
 import re
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
 from tiercel.errors import ModelUnavailable
 
 _ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -19,6 +16,10 @@ def is_hub_id(name: str) -> bool:
 
 def downloaded_folder(name: str) -> Path:
     """Return the folder of the model's files, downloaded into the hub's own cache."""
+    # Half a second that every other start would take.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
     try:
         return Path(snapshot_download(name, allow_patterns=_PATTERNS))
     except LocalEntryNotFoundError as error:

@@ -5,7 +5,7 @@ engine's bits do not depend on a pass's other rows, the tokens are those of deco
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -75,7 +75,7 @@ class BatchDecoder(Generic[Sequence]):
         ids = range(model.description.vocab_size)
         self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in ids])
 
-    def run(self, sequences: Iterable[Sequence]) -> Iterator[Sequence]:
+    def run(self, sequences: Iterable[Sequence]) -> Generator[Sequence, None, None]:
         """Yield the sequences as they end; a next one is taken whenever there is room."""
         waiting, slots = iter(sequences), list[_Slot[Sequence]]()
         try:

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.evaluation.runs import collect
 from tests.tiny_model import tiny_gguf
 from tiercel.errors import Unsupported
 from tiercel.evaluation.scoring.sandbox import passes
+
+NUM_QUESTIONS, NUM_CHOICES = 50, 45
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +36,23 @@ def ladder(tmp_path_factory: pytest.TempPathFactory):
         plans = '[plans]\nsmall = "small"\n'
         path.write_text('default_plan = "small"\n' + "".join(tiers) + plans)
         yield path
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of questions and one of multiple choices."""
+    folder = tmp_path_factory.mktemp("data")
+    return data_folder(
+        folder, nq_open_dev=questions(NUM_QUESTIONS), openbookqa_test=choices(NUM_CHOICES)
+    )
+
+
+@pytest.fixture(scope="session")
+def whole(ladder: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A matrix that was collected in one run."""
+    out = tmp_path_factory.mktemp("whole")
+    collect(ladder, data, out)
+    return out
 
 
 def data_folder(folder: Path, **sets: Sequence[Mapping[str, object]]) -> Path:

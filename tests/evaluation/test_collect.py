@@ -1,58 +1,23 @@
-"""A matrix holds what plain decoding says of every cell, however its runs were cut short."""
+"""A matrix holds what plain decoding says of every cell, and no texts."""
 
-import os
 import signal
-import subprocess
-import sys
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tests.evaluation.conftest import choices, data_folder, questions
-from tests.evaluation.runs import COLUMNS, cells_of, collect, counter
+from tests.evaluation.conftest import NUM_CHOICES, NUM_QUESTIONS
+from tests.evaluation.runs import COLUMNS, assert_equal, cells_of, collect
 from tiercel import engines
 from tiercel.cli.__main__ import app
 from tiercel.decoding import Vocabulary, choose, logprobs
 from tiercel.engines.language_model import Step
-from tiercel.errors import InvalidRequest, Unsupported
 from tiercel.evaluation.answering import sample_seed
-from tiercel.evaluation.matrix import only_run
 from tiercel.evaluation.pilot import PILOT_PROMPTS
 from tiercel.evaluation.sets import SETS
 from tiercel.tiers import load
 from tiercel.types import SamplingParams
-
-NUM_QUESTIONS, NUM_CHOICES = 50, 45
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    return data_folder(
-        folder, nq_open_dev=questions(NUM_QUESTIONS), openbookqa_test=choices(NUM_CHOICES)
-    )
-
-
-@pytest.fixture(scope="module")
-def whole(ladder: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A matrix that was collected in one run."""
-    out = tmp_path_factory.mktemp("whole")
-    collect(ladder, data, out)
-    return out
-
-
-def assert_equal(matrix: Path, other: Path) -> None:
-    """Compare all that two matrices hold but the wall seconds."""
-    cells, others = cells_of(matrix), cells_of(other)
-    assert cells.keys() == others.keys()
-    for cell, one in cells.items():
-        for field in fields(one):
-            if field.name != "seconds":
-                value, expected = getattr(one, field.name), getattr(others[cell], field.name)
-                assert np.array_equal(value, expected), (cell, field.name)
 
 
 def test_every_cell_is_there_once(whole: Path):
@@ -139,90 +104,10 @@ def test_a_letter_is_read_from_one_pass(ladder: Path, data: Path, whole: Path):
     model.close()
 
 
-def test_a_killed_run_goes_on_where_it_was(ladder: Path, data: Path, whole: Path, tmp_path: Path):
-    num_outcomes = 200
-    command = [sys.executable, "-m", "tests.evaluation.runs", str(ladder), str(data)]
-    cache = str(ladder.parent / "cache")
-    killed = subprocess.run(
-        [*command, str(tmp_path), str(num_outcomes)],
-        check=False,
-        cwd=Path(__file__).parents[2],
-        env=os.environ | {"TIERCEL_CACHE": cache},
-    )
-    assert killed.returncode == -signal.SIGKILL
-    again = 0
-
-    def progress(count: int) -> None:
-        nonlocal again
-        again += count
-
-    collect(ladder, data, tmp_path, progress=progress)
-    assert_equal(tmp_path, whole)
-    # At most sixteen outcomes were not written yet, and none of the others is asked again.
-    assert len(cells_of(whole)) - num_outcomes <= again < len(cells_of(whole)) - num_outcomes + 16
-
-
-def test_what_is_answered_when_a_run_is_interrupted_is_kept(
-    ladder: Path, data: Path, whole: Path, tmp_path: Path
-):
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        collect(ladder, data, tmp_path, progress=counter(23, interrupt))
-    assert len(cells_of(tmp_path)) == 23
-    collect(ladder, data, tmp_path)
-    assert_equal(tmp_path, whole)
-
-
-def test_when_time_is_up_no_prompt_is_begun_and_those_begun_are_ended(
-    ladder: Path, data: Path, tmp_path: Path
-):
-    told: list[int] = []
-    collect(ladder, data, tmp_path, progress=told.append, is_over=lambda: len(told) >= 10)
-    assert 10 <= len(cells_of(tmp_path)) == len(told) <= 10 + 4  # the pass's other sequences
-
-
-def test_a_finished_matrix_is_not_asked_again(ladder: Path, data: Path, whole: Path):
-    def refuse(count: int) -> None:
-        raise AssertionError("an outcome was collected twice")
-
-    collect(ladder, data, whole, progress=refuse)
-
-
 def test_no_text_is_stored(data: Path, whole: Path):
     stored = b"".join(path.read_bytes() for path in whole.rglob("*") if path.is_file())
     assert b"what follows" not in stored and b"which of" not in stored
     assert b"nq_open_dev-7" in stored
-
-
-def test_other_data_are_refused(ladder: Path, data: Path, whole: Path, tmp_path: Path):
-    changed = data_folder(tmp_path / "data", nq_open_dev=questions(NUM_QUESTIONS + 1))
-    with pytest.raises(InvalidRequest, match="data_digest"):
-        collect(ladder, changed, whole)
-
-
-def test_another_model_under_the_same_name_is_refused(ladder: Path, data: Path, tmp_path: Path):
-    collect(ladder, data, tmp_path / "out", columns=["small"], limit=1)
-    text = ladder.read_text()
-    swapped = tmp_path / "swapped.toml"
-    swapped.write_text(
-        text.replace("[tiers.small]", "[tiers.x]")
-        .replace("large", "small")
-        .replace("[tiers.x]", "[tiers.large]")
-    )
-    with pytest.raises(InvalidRequest, match="tiers"):
-        collect(swapped, data, tmp_path / "out", columns=["small"], limit=2)
-
-
-def test_a_column_of_several_tiers_is_refused(ladder: Path, data: Path, tmp_path: Path):
-    with pytest.raises(Unsupported, match="single tiers"):
-        collect(ladder, data, tmp_path, columns=["large <- small:4"], limit=1)
-
-
-def test_two_runs_do_not_share_a_folder(ladder: Path, data: Path, tmp_path: Path):
-    with only_run(tmp_path), pytest.raises(InvalidRequest, match="another run"):
-        only_run(tmp_path)
 
 
 def test_the_command_collects_and_shows(

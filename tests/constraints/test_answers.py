@@ -14,14 +14,14 @@ from tests.speculation.answers import HOT, Answer, answer, ask, plain
 from tests.speculation.fleet import Fleet, Models, Replica, Weights
 from tiercel.constraints import TokenMask
 from tiercel.constraints.grammars import _Prepared
-from tiercel.errors import InvalidRequest, TiercelError
+from tiercel.errors import InvalidRequest, PlanRefused, TiercelError
 from tiercel.models.embedded import DEFAULT_MODEL
 from tiercel.models.resolve import resolve
 from tiercel.sessions import Ask
 from tiercel.speculation.model_tier import ModelTier
 from tiercel.speculation.session import Session
 from tiercel.tokenizer import Tokenizer
-from tiercel.types import Constraint, ConstraintForm, FinishReason
+from tiercel.types import Acceptance, Constraint, ConstraintForm, FinishReason, Rule
 
 SCHEMA = {
     "type": "object",
@@ -194,6 +194,24 @@ async def test_an_answer_without_end_is_refused(fleet: Fleet):
     asked = replace(constrained(), ignore_eos=True)
     with pytest.raises(InvalidRequest, match=r"stop\.ignore_eos=True"):
         await plain(fleet, root, asked)
+
+
+@pytest.mark.parametrize("rule", [Rule.REJECTION, Rule.BLOCK, Rule.LENIENT, Rule.TYPICAL])
+async def test_rules_that_ask_the_target_keep_to_it(fleet: Fleet, rule: Rule):
+    """Whatever the drafter says: this one knows nothing of grammars."""
+    root, suffix = await fleet.model("root"), await fleet.suffix(min_confidence=0.0)
+    acceptance = Acceptance(rule, 0.5) if rule in (Rule.LENIENT, Rule.TYPICAL) else Acceptance(rule)
+    plan = root.plan(suffix.plan(num_speculative_tokens=4), acceptance=acceptance)
+    for seed in range(2):
+        got = checked(await answer(fleet, root, plan, constrained(temperature=1.0, seed=seed)))
+        assert not got.lost
+
+
+async def test_rules_that_take_a_drafters_word_are_refused(fleet: Fleet):
+    root, low = await fleet.model("root"), await fleet.model("low", LOW)
+    plan = root.plan(low.plan(), acceptance=Acceptance(Rule.CASCADE_CHOW, 0.5))
+    with pytest.raises(PlanRefused, match="under CASCADE_CHOW an answer cannot be held"):
+        await answer(fleet, root, plan, constrained(temperature=1.0, seed=1))
 
 
 async def two(fleet: Fleet) -> tuple[Replica, Replica]:

@@ -115,8 +115,9 @@ def _surest(row: Row, draft: Draft) -> float:
 
 def _good(row: Row, drafted: TokenDistribution, strictness: float) -> tuple[_Flags, float]:
     """Return which of the drafter's tokens are good, and the probability it gives to the others."""
-    logits = row.logits[drafted.token_ids]
-    with np.errstate(divide="ignore"):
+    ids = drafted.token_ids
+    logits = np.where(ids < len(row.logits), row.logits.take(ids, mode="clip"), -np.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of 0, and of an infinite logit
         limit = row.logits.max() + np.log(strictness)
     is_good: _Flags = (logits >= limit) & (logits > -np.inf)
     return is_good, float(drafted.shares[~is_good].sum())

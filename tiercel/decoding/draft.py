@@ -104,4 +104,4 @@ def _complaint(field: str, distribution: TokenDistribution, vocab_size: int) -> 
     wrong = probs[~((probs >= 0) & (probs <= 1 + _ROUNDING))]  # NaN fails every comparison
     if len(wrong):
         return InvalidRequest(f"{field}.probs", float(wrong[0]), "must be in [0, 1]")
-    return InvalidRequest(f"{field}.probs", float(probs.sum()), "must add up to 1")
+    return InvalidRequest(f"{field}.probs", round(float(probs.sum()), 6), "must add up to 1")

@@ -35,15 +35,15 @@ def verify_typical(draft: Draft, target: Target, leeway: Leeway) -> Verdict:
 def verify_relaxed(draft: Draft, target: Target, leeway: Leeway) -> Verdict:
     """Relaxed acceptance (TensorRT-LLM, for the thinking phase of reasoning models).
 
-    A token stands if it is one of the target's best k, and its log-probability lies at most delta
-    odds below the best one's, with odds = (1 - strictness) / strictness: 0 at strictness 1, delta
-    at 0.5, without a limit at 0.
+    A token stands if it is one of the target's best k odds, and its log-probability lies at most
+    delta odds below the best one's, with odds = (1 - strictness) / strictness: the example's k and
+    delta at strictness 0.5, nothing at 1, no limit at 0.
     """
-    reach = RELAXED_DELTA * leeway.odds
+    top_k, reach = RELAXED_TOP_K * leeway.odds, RELAXED_DELTA * leeway.odds
 
     def stands(row: Row) -> bool:
         prob, probs = _judged_by(row, draft.token_ids[row.index])
-        if prob == 0 or np.count_nonzero(probs > prob) >= RELAXED_TOP_K:
+        if prob == 0 or np.count_nonzero(probs > prob) + 1 > top_k:
             return False
         return float(np.log(probs.max() / prob)) <= reach
 

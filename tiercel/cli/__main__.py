@@ -9,6 +9,7 @@ from tiercel.cli.distill import app as distill
 from tiercel.cli.evaluation import app as evaluation
 from tiercel.cli.generate import generate
 from tiercel.cli.inspection import route, tiers
+from tiercel.cli.plan import plan
 from tiercel.cli.rate import rate
 from tiercel.cli.score import score
 from tiercel.cli.specialise import specialise
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, generate, chat, route, tiers, rate, score, bench, specialise, demo):
+for command in (up, generate, chat, route, tiers, plan, rate, score, bench, specialise, demo):
     app.command()(command)
 app.add_typer(train, name="train")
 app.add_typer(distill, name="distill")

@@ -34,6 +34,13 @@ class FeedbackClient:
             response = await self._feedback.Rate(rating_to_pb(rating), timeout=_TIMEOUT_S)
         return not response.duplicate
 
+    async def policy(self) -> LearnedPolicy:
+        """Return the learned policy as it is now. Raises TiercelError."""
+        with rpc.translated():
+            request = feedback_pb2.GetPolicyRequest()
+            response = await self._feedback.GetPolicy(request, timeout=_TIMEOUT_S)
+        return policy_from_pb(response.policy)
+
     async def watch(self, have: LearnedPolicy) -> AsyncIterator[LearnedPolicy]:
         """Yield the learned policy whenever it is not the one the caller has.
 

@@ -1,0 +1,87 @@
+"""`tiercel plan`: from a file, and from what a feedback service has learned."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.cli.conftest import has_one_line
+from tiercel.v1 import feedback_pb2, feedback_pb2_grpc
+
+DATA = {
+    "tiers": {"target": {"step_s": {"1": 0.1, "5": 0.14}}, "suffix": {"token_s": 0.0001}},
+    "pairs": [{"drafter": "suffix", "verifier": "target", "acceptance_rate": 0.5}],
+}
+
+
+class ScriptedFeedback(feedback_pb2_grpc.FeedbackServicer):
+    """Has learned one pair."""
+
+    def GetPolicy(self, request, context):
+        pair = feedback_pb2.PairPolicy(
+            drafter="draft",
+            verifier="target",
+            acceptance_rate=0.9,
+            draft_ns_per_token=2e6,
+            verify_ns_per_pass=5e7,
+        )
+        policy = feedback_pb2.LearnedPolicy(epoch="e", version=1, pairs=[pair])
+        return feedback_pb2.GetPolicyResponse(policy=policy)
+
+
+@pytest.fixture
+def feedback() -> Iterator[str]:
+    server = grpc.server(ThreadPoolExecutor(max_workers=2))
+    feedback_pb2_grpc.add_FeedbackServicer_to_server(ScriptedFeedback(), server)
+    address = f"localhost:{server.add_insecure_port('localhost:0')}"
+    server.start()
+    yield address
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps(DATA))
+    return str(path)
+
+
+def rows(result) -> list[list[str]]:
+    return [line.split() for line in result.stdout.splitlines()]
+
+
+def test_the_chains_and_the_best_of_them(tiercel, data: str):
+    result = tiercel("plan", "--data", data, "--num-tokens", "64")
+    assert result.exit_code == 0
+    assert ["target"] in rows(result)
+    [best] = [row for row in rows(result) if row[-1:] == ["best"]]
+    assert best[:2] == ["target", "<-"] and best[2].startswith("suffix:")
+    [alone] = [row for row in rows(result) if row[:2] == ["target", "0.10000"]]
+    assert alone == ["target", "0.10000", "10.00", "6.300", "1.00x"]
+
+
+def test_as_json(tiercel, data: str):
+    found = json.loads(tiercel("plan", "--data", data, "--json").stdout)
+    assert [one["root"] for one in found] == ["target", "target"]
+    assert found[0]["answer_s"] < found[1]["answer_s"] and found[1]["plan"] == "target"
+
+
+def test_what_was_learned_fills_in(tiercel, data: str, feedback: str):
+    result = tiercel("plan", "--data", data, "--feedback", feedback, "--json")
+    plans = {one["plan"].split(":")[0]: one for one in json.loads(result.stdout)}
+    assert plans.keys() == {"target", "target <- suffix", "target <- draft"}
+    assert plans["target"]["token_s"] == 0.1
+    alone = json.loads(tiercel("plan", "--feedback", feedback, "--json").stdout)
+    assert alone[-1]["plan"] == "target" and alone[-1]["token_s"] == 0.05
+
+
+def test_without_measurements_there_is_nothing_to_say(tiercel, tmp_path: Path):
+    assert tiercel("plan").exit_code == 2
+    empty = tmp_path / "empty.json"
+    empty.write_text("{}")
+    assert has_one_line(tiercel("plan", "--data", str(empty)), 1, "none has a time of a pass")
+    none = tiercel("plan", "--data", str(tmp_path / "none"))
+    assert has_one_line(none, 1, "No such file")

@@ -46,8 +46,8 @@ def verify_block(draft: Draft, target: Target, leeway: Leeway) -> Verdict:
     of max(0, joint_i target_probs - draft_probs) over the tokens after the first i, a coin with
     probability left_i / (left_i + 1 - joint_i) is thrown for every i below the length, and one
     with joint_i for the whole draft. The longest prefix whose coin says so stands. What follows is
-    drawn from max(0, joint_i target_probs - draft_probs), renormalised. The same distribution as
-    by REJECTION, and on average no fewer tokens accepted by any rule.
+    drawn from max(0, joint_i target_probs - draft_probs), renormalised. The distribution is that of
+    REJECTION, and on average at least as many tokens stand.
     """
     target.check(len(draft))
     randomness, last = leeway.randomness, len(draft)

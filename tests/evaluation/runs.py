@@ -11,7 +11,7 @@ import numpy as np
 
 from tiercel.evaluation.collector import Collector
 from tiercel.evaluation.column import parse_column
-from tiercel.evaluation.columns_on_tiers import ColumnOpener, ladder
+from tiercel.evaluation.columns_on_tiers import ColumnOpener
 from tiercel.evaluation.matrix import read_matrix
 from tiercel.evaluation.outcomes import Outcome
 from tiercel.evaluation.pilot import Pilot, SetVerdict, write_pilot
@@ -47,7 +47,7 @@ def collect(
     opener = ColumnOpener(configuration, batch=batch, threads=1)
     collector = Collector(out, work, opener, progress=progress, is_over=is_over)
     try:
-        pilot = collector.run_pilot(ladder(configuration))
+        pilot = collector.run_pilot(opener.ladder)
         collector.run(work.rounds(pilot))
     finally:
         opener.close()

@@ -118,10 +118,13 @@ def test_the_command_collects_and_shows(
     asked = ["--data", str(data), "--out", str(tmp_path), "--config", str(ladder)]
     asked += ["--set", "nq_open_dev", "--set", "openbookqa_test", "--samples", "2"]
     try:
+        piloted = CliRunner().invoke(app, ["eval", "collect", *asked, "--pilot"])
         done = CliRunner().invoke(app, ["eval", "collect", *asked])
     finally:
         signal.signal(signal.SIGTERM, restored)
-    assert done.exit_code == 0, done.output
+    assert piloted.exit_code == done.exit_code == 0, done.output
+    rows = [line.split()[:3] for line in piloted.stdout.splitlines() if line.startswith("nq_")]
+    assert rows == [["nq_open_dev", "f1", "small"], ["nq_open_dev", "f1", "large"]]
     shown = CliRunner().invoke(app, ["eval", "show", "--out", str(tmp_path)]).stdout
     head, *lines = [line.split() for line in shown.splitlines() if line][1:]
     assert head[:3] == ["set", "column", "metric"]

@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,13 @@ from tiercel.cli.distill_options import DataOption, ThreadsOption, give_way, pro
 from tiercel.cli.output import Output
 from tiercel.cli.running import fail, tell_failures
 from tiercel.cli.up import ConfigOption
+from tiercel.tiers import Configuration
 from tiercel.tiers import load as load_configuration
+
+if TYPE_CHECKING:
+    from tiercel.evaluation.column import Column
+    from tiercel.evaluation.columns_on_tiers import ColumnOpener
+    from tiercel.evaluation.schedule import Work
 
 app = typer.Typer(
     help="Collect what every plan answers to evaluation sets, and show it.", no_args_is_help=True
@@ -56,47 +62,67 @@ def collect(
     """Collect outcomes into a matrix; goes on where an earlier run stopped or was killed."""
     # Not at the top: other commands start without the scorers' libraries.
     from tiercel.evaluation import sets as evaluation_sets
-    from tiercel.evaluation.collector import Collector
-    from tiercel.evaluation.column import parse_column
-    from tiercel.evaluation.columns_on_tiers import ColumnOpener, ladder
-    from tiercel.evaluation.matrix import only_run
+    from tiercel.evaluation.columns_on_tiers import ColumnOpener
     from tiercel.evaluation.schedule import Work
 
     _check_installed()
     give_way()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is answered is kept
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    output = Output()
     with tell_failures():
         configuration = load_configuration(config)
-        tiers = ladder(configuration)
-        sampled = [replace(each, temperature=temperature) for each in tiers] if samples else []
-        by_tier = [each for pair in zip(tiers, sampled, strict=False) for each in pair] or tiers
         sets = evaluation_sets.named(set_names)
         work = Work(
-            columns=[parse_column(text) for text in column] if column else by_tier,
+            columns=_columns(configuration, column, temperature if samples else 0.0),
             sets=sets,
             items={each.name: each.read(data) for each in sets},
             num_samples=samples,
             limit=limit,
         )
         opener = ColumnOpener(configuration, batch=batch, threads=threads)
-        with only_run(out), progress_bar(output) as progress:
-            task = progress.add_task("collecting", total=None)
-            collector = Collector(
-                out,
-                work,
-                opener,
-                progress=lambda count: progress.advance(task, count),
-                told=output.note,
-                is_over=lambda: deadline is not None and time.monotonic() >= deadline,
-            )
-            verdicts = collector.run_pilot(tiers)
-            if not pilot:
-                units = list(work.rounds(verdicts))
-                progress.update(task, total=sum(len(collector.missing(one)) for one in units))
-                collector.run(units)
-        opener.close()
+        _collect(out, work, opener, deadline, only_pilot=pilot)
+
+
+def _columns(
+    configuration: Configuration, texts: list[str] | None, temperature: float
+) -> "list[Column]":
+    """Return the named columns, or every tier, greedy and at a `temperature` above 0."""
+    from tiercel.evaluation.column import parse_column
+    from tiercel.evaluation.columns_on_tiers import ladder
+
+    if texts:
+        return [parse_column(text) for text in texts]
+    temperatures = [0.0, temperature] if temperature else [0.0]
+    return [
+        replace(tier, temperature=one) for tier in ladder(configuration) for one in temperatures
+    ]
+
+
+def _collect(
+    out: Path, work: "Work", opener: "ColumnOpener", deadline: float | None, *, only_pilot: bool
+) -> None:
+    from tiercel.evaluation.collector import Collector
+    from tiercel.evaluation.matrix import only_run
+    from tiercel.evaluation.report import PILOT_HEAD, pilot_rows
+
+    output = Output()
+    with only_run(out), progress_bar(output) as bar:
+        task = bar.add_task("collecting", total=0)
+        collector = Collector(
+            out,
+            work,
+            opener,
+            expected=lambda count: bar.reset(task, total=count),
+            progress=lambda count: bar.advance(task, count),
+            told=output.note,
+            is_over=lambda: deadline is not None and time.monotonic() >= deadline,
+        )
+        pilot = collector.run_pilot(opener.ladder)
+        if not only_pilot:
+            collector.run(work.rounds(pilot))
+    opener.close()
+    if only_pilot:
+        output.table(f"pilot in {out}", PILOT_HEAD, pilot_rows(pilot))
 
 
 @app.command()

@@ -32,13 +32,20 @@ class Collector:
         work: Work,
         opener: ColumnOpener,
         *,
+        expected: Callable[[int], None] = lambda num_outcomes: None,
         progress: Callable[[int], None] = lambda num_outcomes: None,
         told: Callable[[str], None] = lambda line: None,
         is_over: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`told` gets a line for each unit; once `is_over`, no further prompt is begun."""
+        """Collect `work` into the folder `root`.
+
+        `expected` is told how many outcomes are missing, `progress` of each that is there, `told`
+        gets a line for each unit; once `is_over`, no further prompt is begun.
+        """
         self._root, self._work, self._opener = root, work, opener
-        self._progress, self._told, self._is_over = progress, told, is_over
+        self._expected, self._progress = expected, progress
+        self._told, self._is_over = told, is_over
+        self._done: dict[tuple[str, str], set[tuple[str, int]]] = {}
 
     def run_pilot(self, tiers: Sequence[Column]) -> Pilot:
         """Collect the pilot's prompts; judge each set on which all `tiers` answered them."""
@@ -59,17 +66,21 @@ class Collector:
 
     def run(self, units: Iterable[Unit]) -> None:
         """Collect what is missing of each unit."""
-        for unit in units:
-            missing = self.missing(unit)
+        in_order = list(units)
+        self._expected(sum(len(self._missing(unit)) for unit in in_order))
+        for unit in in_order:
             if self._is_over():
                 return
-            if missing:
+            if missing := self._missing(unit):
                 self._answer(unit, missing)
 
-    def missing(self, unit: Unit) -> list[tuple[Item, int]]:
+    def _missing(self, unit: Unit) -> list[tuple[Item, int]]:
         """Return the prompts and samples of a unit that are not in the matrix."""
-        cells = self._cells(unit.column, unit.set)
-        done = {one.cell for one in cells.outcomes} if cells else set()
+        key = (str(unit.column), unit.set.name)
+        if key not in self._done:
+            cells = self._cells(unit.column, unit.set)
+            self._done[key] = {one.cell for one in cells.outcomes} if cells else set()
+        done = self._done[key]
         return [
             (item, sample)
             for item in unit.items
@@ -80,6 +91,7 @@ class Collector:
     def _answer(self, unit: Unit, missing: list[tuple[Item, int]]) -> None:
         opened = self._opener.open(unit.column)
         store = CellStore(self._root, unit.column.folder_name, self._manifest(unit, opened))
+        self._done[str(unit.column), unit.set.name] = store.done
         waiting: list[Outcome] = []
         try:
             asked = self._asked(unit, missing, opened)

@@ -30,6 +30,7 @@ class ColumnOpener:
     """Opens columns one at a time: the model of the last one is kept until another is asked for."""
 
     def __init__(self, configuration: Configuration, *, batch: int, threads: int) -> None:
+        self.ladder = ladder(configuration)
         self._configuration, self._batch, self._threads = configuration, batch, threads
         self._open: OpenColumn | None = None
 

@@ -12,6 +12,8 @@ from tiercel.types import FinishReason
 
 HEAD = ("set", "column", "metric", ">mean", ">95 %", ">prompts", ">tokens", ">cut off", "note")
 
+PILOT_HEAD = ("set", "metric", "tier", ">mean", ">95 %", ">prompts", "verdict")
+
 
 @dataclass(frozen=True)
 class Line:
@@ -40,6 +42,23 @@ def lines_of(matrix: Sequence[Cells], pilot: Pilot) -> list[Line]:
     """Return a line for each column and set that has outcomes, by set, then by column."""
     lines = [_line(cells, pilot) for cells in matrix if cells.outcomes]
     return sorted(lines, key=lambda line: (line.set_name, line.column))
+
+
+def pilot_rows(pilot: Pilot) -> list[Sequence[str]]:
+    """Return a row for each tier on each set that the pilot judged."""
+    return [
+        (
+            name,
+            verdict.metric,
+            tier,
+            f"{one.mean:.3f}",
+            f"{one.low:.3f}-{one.high:.3f}",
+            str(one.count),
+            f"cut: {verdict.why}" if verdict.is_cut else "",
+        )
+        for name, verdict in pilot.sets.items()
+        for tier, one in verdict.tiers.items()
+    ]
 
 
 def _line(cells: Cells, pilot: Pilot) -> Line:

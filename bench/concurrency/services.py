@@ -28,8 +28,7 @@ settings = {{max_sessions = {sessions}}}
 [tiers.suffix]
 service = "drafter"
 engine = "suffix"
-addresses = ["localhost:50061"]
-settings = {{max_sessions = {sessions}}}
+addresses = ["local"]
 [plans]
 target = "target"
 [router]

@@ -33,7 +33,7 @@ _REST = """
 [tiers.suffix]
 service = "drafter"
 engine = "suffix"
-addresses = ["localhost:50061"]
+addresses = ["local"]
 [plans]
 int4 = "int4"
 [router]

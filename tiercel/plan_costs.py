@@ -85,6 +85,11 @@ class Measurements(_Measured):
         others = (pair for pair in other.pairs if (pair.drafter, pair.verifier) not in own)
         return Measurements(tiers=other.tiers | self.tiers, pairs=(*self.pairs, *others))
 
+    def unknown(self) -> list[str]:
+        """Return the names in pairs of which no times are known."""
+        names = {name for pair in self.pairs for name in (pair.drafter, pair.verifier)}
+        return sorted(names - self.tiers.keys())
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -129,8 +134,13 @@ def learned_measurements(policy: LearnedPolicy, kind: str) -> Measurements:
 def predictions(
     measured: Measurements, *, num_tokens: int, num_prompt_tokens: int, limit: int
 ) -> list[Prediction]:
-    """Return every chain, block lengths up to `limit`, by root and the quickest first."""
+    """Return every chain, block lengths up to `limit`, by root and the quickest first.
+
+    Raises InvalidRequest if there is no tier that could answer.
+    """
     roots = [name for name, times in measured.tiers.items() if times.step_s]
+    if not roots:
+        raise InvalidRequest("tiers", list(measured.tiers), "none has a time of a pass (step_s)")
     found = []
     for names in (names for root in roots for names in _chains(measured, (root,))):
         chain = _best(measured, names, limit)

@@ -63,6 +63,14 @@ def test_the_chains_and_the_best_of_them(tiercel, data: str):
     assert alone == ["target", "0.10000", "10.00", "6.300", "1.00x"]
 
 
+def test_names_without_times_are_told(tiercel, data: str, tmp_path: Path):
+    assert not tiercel("plan", "--data", data).stderr
+    path, pair = tmp_path / "typo.json", {"drafter": "sufix", "verifier": "target"}
+    path.write_text(json.dumps(DATA | {"pairs": [pair | {"acceptance_rate": 0.5}]}))
+    result = tiercel("plan", "--data", str(path))
+    assert result.exit_code == 0 and "no times of sufix" in result.stderr
+
+
 def test_as_json(tiercel, data: str):
     found = json.loads(tiercel("plan", "--data", data, "--json").stdout)
     assert [one["root"] for one in found] == ["target", "target"]

@@ -13,7 +13,9 @@ from tiercel.errors import DeadlineExceeded, InvalidRequest, Overloaded, Tokeniz
 from tiercel.rpc.limits import MAX_MESSAGE_BYTES
 from tiercel.scores import Choice, ScoreAsk, ScoredContinuation, Scores
 from tiercel.speculation.model_tier import ModelTier
-from tiercel.speculation.scoring import MAX_SCORED_TOKENS
+from tiercel.speculation.scoring import _PIECE, MAX_SCORED_TOKENS
+from tiercel.speculation.turn import Memory, Turn
+from tiercel.speculation.waiting import WaitingTurns
 from tiercel.types import Message, SamplingParams, TokenLogprob
 from tiercel.v1 import tier_pb2
 from tiercel.v1.tier_pb2_grpc import TierStub
@@ -120,6 +122,36 @@ async def test_sessions_beside_it_say_what_they_say_alone(fleet: Fleet, root: Re
     assert scores == [alone] * 3
     assert [first.same, second.same] == [one.same for one in expected]
     await eventually(lambda: root.num_sessions == 0)
+
+
+async def test_the_prompt_is_fed_once_for_all_continuations_and_calls(fleet: Fleet):
+    root, fed = await fleet.model("root", tier_class=ModelTier), []
+    passes = root.tier.runner._passes
+    extend = passes._model.extend
+
+    def counted(steps: list[Step]):
+        fed.append(sum(len(step.tokens) for step in steps))
+        return extend(steps)
+
+    passes._model.extend = counted
+    prompt = ids(root, *range(40, 140))
+    asked = ScoreAsk(prompt, (ids(root, 70, 71, 72), ids(root, 80, 81)))
+    await scored(fleet, root, asked)
+    first = sum(fed)
+    assert first == 100 + 2 + 1 + 1  # all but the last tokens; the prompt's last one twice
+    await scored(fleet, root, asked)
+    assert sum(fed) - first <= 1 + 2 + 1 + 1
+
+
+def test_what_is_scored_waits_behind_the_tokens_of_answers():
+    waiting = WaitingTurns(max_batch_rows=64)
+    turns = [
+        Turn(Memory(), 0, [1] * count, 1, lambda rows: rows, lambda: False)
+        for count in (_PIECE, 1, 5)
+    ]
+    for turn in turns:
+        waiting.add(turn)
+    assert waiting.take().turns == (turns[1], turns[2], turns[0])
 
 
 def bad(root: Replica, **fields) -> ScoreAsk:

@@ -7,10 +7,9 @@ import typer
 
 from tiercel.cli import options
 from tiercel.cli.output import Output
-from tiercel.cli.running import run
+from tiercel.cli.running import run, tell_failures
 from tiercel.cli.statistics import number
 from tiercel.clients.feedback import FeedbackClient
-from tiercel.errors import InvalidRequest
 from tiercel.plan_costs import (
     Measurements,
     Prediction,
@@ -48,8 +47,14 @@ def plan(
     """Predict from measurements how long every chain of tiers takes, and name the best."""
     if data is None and not feedback:
         raise typer.BadParameter("give --data, --feedback or both")
-    found = run(_predict(data, feedback, kind, num_tokens, prompt_tokens, limit))
     output = Output()
+    measured = run(_measured(data, feedback, kind))
+    if missing := measured.unknown():
+        output.note(f"no times of {', '.join(missing)}: pairs of them are left out", "yellow")
+    with tell_failures():
+        found = predictions(
+            measured, num_tokens=num_tokens, num_prompt_tokens=prompt_tokens, limit=limit
+        )
     if json:
         output.json(found)
         return
@@ -57,18 +62,9 @@ def plan(
         _show(output, [one for one in found if one.root == root])
 
 
-async def _predict(
-    data: Path | None, feedback: str, kind: str, num_tokens: int, prompt_tokens: int, limit: int
-) -> list[Prediction]:
+async def _measured(data: Path | None, feedback: str, kind: str) -> Measurements:
     measured = read_measurements(data) if data is not None else Measurements()
-    if feedback:
-        measured = measured.over(await _learned(feedback, kind))
-    found = predictions(
-        measured, num_tokens=num_tokens, num_prompt_tokens=prompt_tokens, limit=limit
-    )
-    if not found:
-        raise InvalidRequest("tiers", list(measured.tiers), "none has a time of a pass (step_s)")
-    return found
+    return measured.over(await _learned(feedback, kind)) if feedback else measured
 
 
 async def _learned(address: str, kind: str) -> Measurements:

@@ -6,7 +6,7 @@ import pytest
 from tests.decoding.goodness_of_fit import fits, independent
 from tiercel.decoding import Randomness, TokenDistribution, Vocabulary, gumbel
 
-COUNT = 20_000
+COUNT = 12_000
 
 
 def numbers(source: Randomness, count: int = COUNT) -> np.ndarray:

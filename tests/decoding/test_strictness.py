@@ -13,7 +13,7 @@ SHARE = st.floats(0, 1)
 # At strictness 1 they are speculative sampling, token for token, if not told to be EXACT.
 SAMPLING = [Rule.ENSEMBLE, Rule.LENIENT, Rule.CASCADE_CHOW, Rule.CASCADE_DIFF, Rule.CASCADE_OPT]
 THRESHOLDS = [Rule.TYPICAL, Rule.RELAXED, Rule.AGREEMENT, Rule.COSD_RULE, Rule.COSD_TREE]
-examples = settings(deadline=None, derandomize=True, max_examples=60)
+examples = settings(deadline=None, derandomize=True, max_examples=40)
 
 
 @pytest.mark.parametrize("rule", LOSSY)

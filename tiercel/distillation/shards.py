@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict
 
 from tiercel import shard_folder
 from tiercel.shard_folder import Columns, ShardFolder, read_shard, shard_paths
-from tiercel.shard_folder import write_whole as write_whole
 
 _WHAT = "recording"
 

@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 KERNELS := $(wildcard native/*)
+# The folder with Qwen2.5-Coder-Instruct 0.5B and 1.5B, Q4_K_M, for test-qwen.
+MODELS ?= $(HOME)/.cache/qwen
 AGAINST ?= .git\#branch=main
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test kernels lint format proto proto-breaking chart lock clean
+.PHONY: help setup setup-dev demo test test-qwen kernels lint format proto proto-breaking chart lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +37,9 @@ demo: setup ## Start a three-level chain of real services, answer prompts, stop
 
 test: setup-dev ## Run every test
 	@$(BIN)/python -m pytest
+
+test-qwen: setup-dev ## Run the tests of real Qwen models, on the .gguf files in MODELS=dir
+	@$(BIN)/python -m pytest tests/qwen --models='$(MODELS)'
 
 kernels: setup-dev ## Compile native/ anew
 	@$(BIN)/python native/build_hook.py

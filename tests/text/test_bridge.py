@@ -39,25 +39,14 @@ def test_an_accepted_draft_is_never_cut(text: str, width: int) -> None:
         done += len(told.token_ids)
 
 
-@given(text=texts, length=st.integers(0, 30))
+@given(text=texts)
 @settings(max_examples=100, deadline=None)
-def test_what_is_not_held_stays_whatever_follows(text: str, length: int) -> None:
+def test_a_draft_says_in_the_parents_tokens_what_it_says(text: str) -> None:
     text = text.replace("\x00", "").replace("\x01", "")
     run = drafter().spell(text.encode())
     assert run is not None
-    bridge = Bridge(parent(), drafter())
-    held, sent = bridge.draft(run[:length], hold=True), bridge.draft(run[:length])
-    assert sent.token_ids[: len(held.token_ids)] == held.token_ids
-    whole = bridge.draft(run)
-    assert whole.token_ids[: len(held.token_ids)] == held.token_ids
-    assert joined(parent(), whole.token_ids) == text.encode()
-
-
-def test_a_draft_that_may_go_on_in_the_same_token_can_be_held() -> None:
-    bridge = Bridge(parent(), drafter())
-    [the] = drafter().encode(" the")
-    assert parent().decode(bridge.draft([the]).token_ids) == " the"
-    assert bridge.draft([the], hold=True).token_ids == ()
+    draft = Bridge(parent(), drafter()).draft(run)
+    assert joined(parent(), draft.token_ids) == text.encode()
 
 
 def test_a_draft_says_in_which_token_of_the_drafters_each_begins() -> None:
@@ -155,6 +144,14 @@ def test_tokens_stand_for_each_token_of_the_draft_once(text: str) -> None:
     for token_id, share in zip(draft.token_ids, draft.shares, strict=True):
         begins = joined(drafter(), run[share.start :])
         assert not share or begins.startswith(parent().token_bytes(token_id))
+
+
+def test_a_long_word_is_not_told_again_and_again() -> None:
+    bridge = Bridge(parent(), drafter())
+    for character in "ab" * 1000:
+        told = bridge.append(parent().encode(character))
+        assert len(told.token_ids) <= 130
+    assert joined(drafter(), bridge.told) == b"ab" * 1000
 
 
 def test_a_span_stands_at_its_first_token() -> None:

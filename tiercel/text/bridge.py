@@ -75,12 +75,9 @@ class Bridge:
         self._tell(())
         return self._change()
 
-    def draft(self, run: Sequence[int], *, hold: bool = False) -> Translated:
-        """Return the parent's tokens for what the drafter drafted after what it was told.
-
-        `hold` leaves out tokens that might be spelled otherwise once more is drafted.
-        """
-        return translate(run, self._drafter, self._parent, known=self.pending, hold=hold)
+    def draft(self, run: Sequence[int]) -> Translated:
+        """Return the parent's tokens for what the drafter drafted after what it was told."""
+        return translate(run, self._drafter, self._parent, known=self.pending)
 
     def num_within(self, run: Sequence[int], draft: Sequence[int]) -> int:
         """Return how many tokens of a run say no more than these of its draft do."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 # A longer run without a place to cut at, of Chinese say, is cut where it is this long, in bytes.
-_LONGEST = 256
+_LONGEST = 128
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,14 @@ class SegmentedText:
         if not self._starts or place == self._specials.get(self._starts[-1]):
             return True
         before, here = self._bytes[place - 1], self._bytes[place]
+        if place - self._starts[-1] >= _LONGEST and here & 0xC0 != 0x80:
+            return True
         if _is_alphanumeric(before):
             return here < 0x80 and not _is_alphanumeric(here)
         if before >= 0x80 and here == 0x20:
             after = self._bytes[place + 1 : place + 2]
             return bool(after) and not after.isspace()
-        return place - self._starts[-1] >= _LONGEST and here & 0xC0 != 0x80
+        return False
 
 
 def _is_alphanumeric(byte: int) -> bool:

@@ -52,14 +52,17 @@ class _Piece:
 
 
 def translate(
-    run: Sequence[int], drafter: Vocabulary, parent: Vocabulary, *, known: bytes, hold: bool
+    run: Sequence[int], drafter: Vocabulary, parent: Vocabulary, *, known: bytes
 ) -> Translated:
     """Return the parent's tokens for a run of the drafter's that begins with `known` bytes.
 
     These the parent has already: a run that says otherwise there, or no more, gives nothing.
-    Bytes of an unfinished character at the end are left out; with `hold` also the tokens that
-    might be spelled otherwise once more is drafted. A special token without a counterpart in the
-    parent's vocabulary ends the draft, and so do bytes that the parent cannot spell.
+    Bytes of an unfinished character at the end are left out. A special token without a counterpart
+    in the parent's vocabulary ends the draft, and so do bytes that the parent cannot spell.
+
+    The last word may be one that the drafter has not finished, which the parent would spell
+    otherwise. It is sent all the same: held back until it is certain, it costs far more tokens
+    than are rejected for it.
     """
     pieces, is_open = _pieces(run, drafter, parent)
     if known:
@@ -69,7 +72,7 @@ def translate(
     token_ids: list[int] = []
     for piece in pieces:
         is_last = is_open and piece is pieces[-1]
-        spelled = _spelled(piece, parent, is_last=is_last, hold=hold)
+        spelled = _spelled(piece, parent, is_last=is_last)
         if spelled is None:
             break
         token_ids += spelled
@@ -107,19 +110,11 @@ def _counterpart(token_id: int, drafter: Vocabulary, parent: Vocabulary) -> int 
     return same
 
 
-def _spelled(piece: _Piece, parent: Vocabulary, *, is_last: bool, hold: bool) -> list[int] | None:
+def _spelled(piece: _Piece, parent: Vocabulary, *, is_last: bool) -> list[int] | None:
     if piece.special_id is not None:
         return [piece.special_id]
-    if not is_last:
-        return parent.spell(piece.data)
-    text = SegmentedText(piece.data)
-    length = text.complete_length
-    token_ids = parent.spell(text.between(0, length))
-    if not token_ids or not hold:
-        return token_ids
-    certain = text.segment_start(length - 1)
-    ends = accumulate(len(parent.token_bytes(token_id)) for token_id in token_ids)
-    return token_ids[: bisect_right(list(ends), certain)]
+    length = SegmentedText(piece.data).complete_length if is_last else len(piece.data)
+    return parent.spell(piece.data[:length])
 
 
 def _shares(

@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.speculation.fleet import Fleet, Models
+from tiercel.speculation import pace
 
 
 @pytest.fixture(scope="session")
@@ -10,6 +11,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
     models = Models(tmp_path_factory.mktemp("models"))
     yield models
     models.close()
+
+
+@pytest.fixture(autouse=True)
+def patient_parents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parent that is told to draft in any case waits for its drafters on a busy machine too."""
+    monkeypatch.setattr(pace, "_ALWAYS_WAIT_S", 30.0)
 
 
 @pytest.fixture

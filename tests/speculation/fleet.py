@@ -35,6 +35,7 @@ class Weights:
     seed: int = 0
     noise: float = 0.0
     model: str = ""  # empty: the tiny one
+    engine: str = "onnx"
     max_length: int | None = None
     tokenizer: str = "usual"  # of the tiny model
 
@@ -107,7 +108,7 @@ class Models:
     def _load(self, weights: Weights) -> engines.Loaded:
         options = {"dtype": weights.dtype, "max_length": weights.max_length}
         if weights.model:
-            return engines.load("onnx", weights.model, **options)
+            return engines.load(weights.engine, weights.model, **options)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TIERCEL_CACHE", str(self._folder / "cache"))
             file = tiny_gguf(

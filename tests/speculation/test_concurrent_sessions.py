@@ -2,20 +2,24 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
 from services.verifier.servicer import VerifierServicer
 from tests.speculation.answers import Answer, answer, ask, plain
-from tests.speculation.fleet import SMOLLM2, Fleet, Replica, Weights
+from tests.speculation.fleet import SMOLLM2, BorrowedModel, Fleet, Replica, Weights
 from tiercel import engines
+from tiercel.engines.language_model import LanguageModel
 from tiercel.sessions import Ask
 from tiercel.speculation.model_tier import Habits, ModelTier
 from tiercel.speculation.prefixes import _num_common
 from tiercel.speculation.runner import ModelRunner
+from tiercel.tokenizer import Tokenizer
 
 SYSTEM = "You are a falcon. You answer with the calm of one who sees everything from above. "
 NUM_CLIENTS = 8
+SIMULATED = "any?per_token_s=0.0002"
 
 Starter = Callable[[Fleet, int], "asyncio.Future[Replica]"]
 
@@ -26,18 +30,22 @@ async def onnx(fleet: Fleet, prefix_cache_tokens: int) -> Replica:
 
 
 async def simulated(fleet: Fleet, prefix_cache_tokens: int) -> Replica:
-    return await loaded(fleet, prefix_cache_tokens, "simulated", "any?per_token_s=0.0002")
+    return await serving(fleet, prefix_cache_tokens, *engines.load("simulated", SIMULATED))
 
 
 async def native(fleet: Fleet, prefix_cache_tokens: int) -> Replica:
-    return await loaded(fleet, prefix_cache_tokens, "native", SMOLLM2, dtype="int4", threads=1)
+    return await serving(fleet, prefix_cache_tokens, *native_model())
 
 
-async def loaded(
-    fleet: Fleet, prefix_cache_tokens: int, engine: str, name: str, **options
+@cache
+def native_model() -> tuple[BorrowedModel, Tokenizer]:
+    model, tokenizer = engines.load("native", SMOLLM2, dtype="int4", threads=1)
+    return BorrowedModel(model), tokenizer
+
+
+async def serving(
+    fleet: Fleet, prefix_cache_tokens: int, model: LanguageModel, tokenizer: Tokenizer
 ) -> Replica:
-    model, tokenizer = engines.load(engine, name, **options)
-
     def build() -> tuple[ModelTier, VerifierServicer]:
         runner = ModelRunner(model, prefix_cache_tokens=prefix_cache_tokens)
         tier = ModelTier("root", runner, tokenizer, Habits())

@@ -16,6 +16,7 @@ from tiercel.distillation.lessons import Teacher
 from tiercel.engines.distilled import DistilledModel
 from tiercel.errors import Unsupported
 from tiercel.scores import ScoreAsk
+from tiercel.speculation import pace
 from tiercel.types import Message, SamplingParams
 from tiercel.wire.requests import TokenIds
 
@@ -114,8 +115,9 @@ async def test_wrong_states_cost_acceptance_and_change_nothing(fleet: Fleet, tau
 
 
 async def test_in_the_middle_of_a_chain_it_gets_the_states_of_the_tier_above_it(
-    fleet: Fleet, taught
+    fleet: Fleet, taught, monkeypatch
 ):
+    monkeypatch.setattr(pace, "_ALWAYS_WAIT_S", 2.0)  # the middle's first wait is in vain
     root, middle = await fleet.model("root", Weights("int8")), await fleet.model("middle")
     drafter = await served(fleet, taught[0]["hidden"])
     plan = root.plan(middle.plan(drafter.plan(num_speculative_tokens=2), num_speculative_tokens=6))
@@ -124,7 +126,10 @@ async def test_in_the_middle_of_a_chain_it_gets_the_states_of_the_tier_above_it(
     assert got.pair("distilled").num_accepted_tokens > 0
 
 
-async def test_a_target_of_other_weights_gives_no_states_and_is_told_so(fleet: Fleet, taught):
+async def test_a_target_of_other_weights_gives_no_states_and_is_told_so(
+    fleet: Fleet, taught, monkeypatch
+):
+    monkeypatch.setattr(pace, "_ALWAYS_WAIT_S", 0.1)  # its drafter never says anything
     gate = Gate(12)  # the answer stands there until the drafter has seen enough of none
 
     def watch(session, got) -> None:

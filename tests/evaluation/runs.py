@@ -29,6 +29,7 @@ def collect(
     *,
     columns: Sequence[str] = COLUMNS,
     batch: int = 4,
+    num_samples: int = 2,
     limit: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
     is_over: Callable[[], bool] = lambda: False,
@@ -41,7 +42,7 @@ def collect(
         columns=[parse_column(text) for text in columns],
         sets=sets,
         items={each.name: each.read(data) for each in sets},
-        num_samples=2,
+        num_samples=num_samples,
         limit=limit,
     )
     opener = ColumnOpener(configuration, batch=batch, threads=1)

@@ -30,7 +30,9 @@ def test_every_cell_is_there_once(whole: Path):
 def test_samples_are_paired_and_reproducible(ladder: Path, data: Path, tmp_path: Path):
     columns = [f"{tier}; temperature=0.7" for tier in ("small", "large")]
     collect(ladder, data, tmp_path / "one", columns=columns, limit=3)
-    collect(ladder, data, tmp_path / "two", columns=columns, limit=3, batch=1)
+    for count in (1, 2):  # more samples are added to those that are there
+        out = tmp_path / "two"
+        collect(ladder, data, out, columns=columns, limit=3, batch=1, num_samples=count)
     assert_equal(tmp_path / "one", tmp_path / "two")
     cells = cells_of(tmp_path / "one")
     assert len(cells) == 2 * 3 * 2

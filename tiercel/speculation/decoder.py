@@ -189,7 +189,7 @@ class Decoder:
         """
         lengths = (link.num_unattended for link in self._links)
         furthest = min(limit, self.session.room - 1, *lengths)
-        following = self._links.following()
+        following = self._links.following(self._costs())
         self._follower = (following[0],) if following else ()
         draft = following[1] if following else None
         return Ahead(furthest, self._request.stop_token_ids, draft)

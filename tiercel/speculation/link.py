@@ -78,7 +78,7 @@ class Link(Protocol):
         """Return what may follow the parent's sequence now; nothing if nothing is here yet."""
         ...
 
-    def follow(self) -> Follow | None:
+    def follow(self, costs: Costs) -> Follow | None:
         """Return what drafts while the model goes on by itself; None for one that must be asked."""
         ...
 

@@ -56,9 +56,9 @@ class Links:
                 return Proposed(links=tuple(due))
         return Proposed()
 
-    def following(self) -> tuple[Link, Follow] | None:
+    def following(self, costs: Costs) -> tuple[Link, Follow] | None:
         """Return the drafter that goes along while the model goes on by itself, if there is one."""
-        found = ((link, link.follow()) for link in self._links)
+        found = ((link, link.follow(costs)) for link in self._links)
         return next(((link, follow) for link, follow in found if follow is not None), None)
 
     def changed(self) -> None:

@@ -19,8 +19,6 @@ from tiercel.speculation.statistics import count_judgement
 from tiercel.types import PairStats, Plan, TierStats
 
 _NOTHING = Draft()
-# What a further token of a pass costs, over the pass, as long as nothing was measured.
-_ROW_SHARE = 0.1
 # Looking a token up, against a pass of a model.
 _LOOK_UP_S = 20e-6
 # What a token costs where drafts pay, over a plain pass: so much one more is worth.
@@ -67,9 +65,9 @@ class LocalLink:
         """Return what was drafted, unless the parent's sequence has changed since."""
         return self._draft if len(self._session.sequence) == self._drafted_at else _NOTHING
 
-    def follow(self) -> Follow:
+    def follow(self, costs: Costs) -> Follow:
         """Return what drafts in the model's thread while the model goes on by itself."""
-        generation = self._generation
+        self._costs, generation = costs, self._generation
 
         def drafted(position: int, token_ids: Sequence[int], most: int) -> Draft:
             with self._lookups.lock:
@@ -142,8 +140,6 @@ class LocalLink:
 
     def _price(self) -> float:
         """Return what a further token of a pass costs over what a token is worth."""
-        if self._costs is None or not self._costs.steps.is_known:
-            return _ROW_SHARE
-        steps = self._costs.steps
-        row_s = steps.row_s * self._session.num_sharing + _LOOK_UP_S
-        return row_s / (_WORTH * steps.plain_s)
+        steps = self._costs.steps if self._costs is not None else None
+        look_up = _LOOK_UP_S / steps.plain_s if steps is not None and steps.is_known else 0.0
+        return (self._session.row_share * self._session.num_sharing + look_up) / _WORTH

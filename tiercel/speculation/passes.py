@@ -8,6 +8,7 @@ from typing import Any
 from tiercel.engines.language_model import LanguageModel, Logits, Step
 from tiercel.errors import Overloaded
 from tiercel.speculation.prefixes import PrefixStore
+from tiercel.speculation.row_cost import RowCost
 from tiercel.speculation.turn import Batch, Memory, Turn
 
 
@@ -30,13 +31,17 @@ class Passes:
         """Keep up to so many tokens of ended sessions for new ones that begin alike."""
         self._model = model
         self._prefixes = PrefixStore(model, prefix_cache_tokens)
+        self.row_cost = RowCost()
 
     def run(self, batch: Batch) -> list[Outcome]:
         """Run one pass; return the outcomes of the turns in order, also of those without room."""
-        began = time.perf_counter()
+        began, began_s = time.perf_counter(), time.thread_time()
         outcomes, steps = self._begun(batch)
         logits = self._extend(list(steps.values()))
         seconds = time.perf_counter() - began
+        if len(steps) == 1:
+            [step] = steps.values()
+            self.row_cost.note(len(step.tokens), time.thread_time() - began_s)
         for (place, step), rows in zip(steps.items(), logits, strict=True):
             turn = batch.turns[place]
             turn.seconds += seconds

@@ -80,7 +80,7 @@ class RemoteLink:
         """Return what the drafter proposes after the sequence; nothing if it lags behind."""
         return self._stream.draft(self._num_wanted) if self._is_asked else NO_DRAFT
 
-    def follow(self) -> None:
+    def follow(self, costs: Costs) -> None:
         """Wait to be asked: messages are for the event loop."""
 
     def wait_until(self, costs: Costs) -> float | None:

@@ -43,6 +43,11 @@ class ModelRunner:
         """How many turns are not over."""
         return len(self._results)
 
+    @property
+    def row_share(self) -> float:
+        """What a further token of a pass costs, over a pass of one token."""
+        return self._passes.row_cost.share
+
     async def run(self, turn: Turn[T]) -> T | None:
         """Return what the turn judged, or None if it became stale.
 

@@ -93,6 +93,11 @@ class Session:
         is_shared = self._runner.description.max_batch_rows > 0
         return 1 + self._runner.num_waiting if is_shared else 1
 
+    @property
+    def row_share(self) -> float:
+        """What a further token of a pass costs, over a pass of one token."""
+        return self._runner.row_share
+
     def cut(self, length: int) -> None:
         """Drop every token from position `length` on."""
         self.sequence.cut(length)
@@ -201,7 +206,7 @@ class Session:
         """Return the turn after one on a sequence of `length` tokens, in the model's thread."""
         ahead, tokens = job.ahead, verified.token_ids
         # All of this turn's tokens but one were decoded before they were asked for.
-        num_left = ahead.num_tokens - verified.num_accepted
+        num_left = ahead.num_tokens - (len(tokens) - 1)
         is_last = num_left <= 0 or not ahead.stop_token_ids.isdisjoint(tokens)
         is_far = self._num_followed - self._num_taken >= _MOST_AHEAD
         if is_last or is_far or not self._may_follow:

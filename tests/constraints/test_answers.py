@@ -14,6 +14,7 @@ from tests.speculation.answers import HOT, Answer, answer, ask, plain
 from tests.speculation.fleet import Fleet, Models, Replica, Weights
 from tiercel.constraints import TokenMask
 from tiercel.constraints.grammars import _Prepared
+from tiercel.decoding import Vocabulary
 from tiercel.errors import InvalidRequest, PlanRefused, TiercelError
 from tiercel.models.embedded import DEFAULT_MODEL
 from tiercel.models.resolve import resolve
@@ -44,19 +45,23 @@ class HashedModels(Models):
     """Models over SmolLM2's tokens; loaded anew for every tier, for it costs nothing."""
 
     def __init__(self) -> None:
-        self._tokenizer = resolve(DEFAULT_MODEL).read_tokenizer()
+        self.tokenizer = resolve(DEFAULT_MODEL).read_tokenizer()
 
     def load(self, name: str, weights: Weights) -> tuple[HashedModel, Tokenizer]:
-        model = HashedModel(self._tokenizer.vocab_size, noise=weights.noise)
-        return model, self._tokenizer
+        return HashedModel(self.tokenizer.vocab_size, noise=weights.noise), self.tokenizer
 
 
 @pytest.fixture(scope="module")
 def models() -> Iterator[HashedModels]:
-    """All tiers have one tokenizer: its tokens are put in order for grammars once."""
+    """All tiers have one tokenizer: what is made of it is made once, before anything is timed."""
+    models, prepared = HashedModels(), cache(_Prepared.of)
+    size = models.tokenizer.vocab_size
+    prepared(models.tokenizer, size)
+    vocabulary = Vocabulary.of([models.tokenizer.token_bytes(id) for id in range(size)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Prepared, "of", cache(_Prepared.of))
-        yield HashedModels()
+        patch.setattr(_Prepared, "of", prepared)
+        patch.setattr(Vocabulary, "of", lambda _: vocabulary)
+        yield models
 
 
 @pytest.fixture

@@ -122,6 +122,23 @@ async def test_rows_that_come_to_nothing_are_left_alone(grammars, tokenizer):
     assert not logits.any(), "the model's own rows are not to be touched"
 
 
+async def test_a_dead_end_counts_where_the_answer_goes_there(grammars, tokenizer):
+    """Behind "a" only a special token may come, and that is never text."""
+    mask = await grammars.mask(Constraint(LARK, 'start: "a" <|im_start|> | "b" "c"'))
+    a, b, c = (tokenizer.encode(text)[0] for text in "abc")
+    logits = np.zeros((3, 272), np.float32)
+    rows = mask.masked(logits, (), (a, c))
+    assert set(np.flatnonzero(rows[0] == 0).tolist()) == {a, b}
+    mask.check_accepted(0)
+    for num_accepted in (1, 2):
+        with pytest.raises(InvalidRequest, match="no token of the model's vocabulary may follow"):
+            mask.check_accepted(num_accepted)
+    with pytest.raises(InvalidRequest, match="no token of the model's vocabulary may follow"):
+        mask.masked(logits[:1], (a,), ())
+    assert set(np.flatnonzero(mask.masked(logits[:1], (b,), ())[0] == 0).tolist()) == {c}
+    mask.check_accepted(2)
+
+
 @pytest.mark.parametrize(
     ("form", "text", "why"),
     [

@@ -43,7 +43,7 @@ class _Words:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What all grammars of a tokenizer share; llguidance takes a second over a large one."""
+    """What all grammars of a tokenizer share; making it holds up all threads for a moment."""
 
     tokenizer: LLTokenizer
     is_end: NDArray[np.bool_]  # [vocab_size]: tokens that end an answer
@@ -123,7 +123,7 @@ class Grammars:
         if matcher.is_error():
             raise _refusal(constraint, reason(matcher.get_error()))
         # The first mask finds a grammar under which nothing can be said.
-        self._words.mask(constraint, matcher.deep_copy()).allowed()
+        self._words.mask(constraint, matcher.deep_copy()).check_begins()
         return matcher
 
 

@@ -31,23 +31,29 @@ class TokenMask:
         self._constraint, self._matcher = constraint, matcher
         self._is_end, self._is_text = is_end, is_text
         self._taken: list[int] = []  # what the matcher has been told
+        self._dead_end: tuple[int, InvalidRequest] | None = None
 
     def masked(self, logits: Logits, answer: Sequence[int], draft: Sequence[int]) -> Logits:
         """Return a copy of `logits` with -inf for the tokens that may not follow.
 
         Row i of [len(draft) + 1, vocab_size] is behind `answer` and i tokens of the draft. Rows
         behind a token that may not stand, or that ends the answer, are left as they are: nothing
-        comes of them. Raises InvalidRequest if nothing at all may follow, or if the grammar is too
-        dear to go on with.
+        comes of them. Raises InvalidRequest if nothing at all may follow the answer, or if the
+        grammar is too dear to go on with.
         """
-        rows = logits.copy()
-        if not self._go_to(answer):
-            return rows
-        for row, token_id in zip(rows, [*draft, None], strict=True):
-            row[~self.allowed()] = -np.inf
-            if token_id is None or not self._take(token_id):
-                break
+        rows, self._dead_end = logits.copy(), None
+        if self._go_to(answer):
+            rows[0][~self._allowed(self._matcher)] = -np.inf
+            self._mask_draft(rows, draft)
         return rows
+
+    def check_accepted(self, num_accepted: int) -> None:
+        """Raise InvalidRequest if nothing may follow so many tokens of the draft.
+
+        Not before they are accepted: no draft can end an answer that would not go that way.
+        """
+        if self._dead_end is not None and num_accepted >= self._dead_end[0]:
+            raise self._dead_end[1]
 
     def follows(self, answer: Sequence[int]) -> bool:
         """Return whether the grammar lets `answer` be said, up to the token that ends it."""
@@ -57,13 +63,30 @@ class TokenMask:
         is_last = ends[0] == len(answer) - 1
         return is_last and self._go_to(answer[:-1]) and self._matcher.is_accepting()
 
-    def allowed(self) -> NDArray[np.bool_]:
+    def check_begins(self) -> None:
+        """Raise InvalidRequest if no token may come first."""
+        self._allowed(self._matcher)
+
+    def _mask_draft(self, rows: Logits, draft: Sequence[int]) -> None:
+        """Mask the rows behind the draft's tokens."""
+        # A copy, for what becomes of it on a way that the answer may not go is of no matter.
+        probe = self._matcher.deep_copy()
+        for place, token_id in enumerate(draft, start=1):
+            try:
+                if not self._consumed(probe, token_id):
+                    return
+                rows[place][~self._allowed(probe)] = -np.inf
+            except InvalidRequest as error:
+                self._dead_end = (place, error)
+                return
+
+    def _allowed(self, matcher: LLMatcher) -> NDArray[np.bool_]:
         """Return which tokens may come next, [vocab_size]; ends only once the grammar is done."""
-        packed = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        self._check()
+        packed = np.frombuffer(matcher.compute_bitmask(), np.uint8)
+        self._check(matcher)
         bits = np.unpackbits(packed, count=len(self._is_text), bitorder="little")
         allowed = bits.astype(np.bool_) & self._is_text
-        if self._matcher.is_accepting():
+        if matcher.is_accepting():
             allowed |= self._is_end
         if not allowed.any():
             raise self._refusal(_DEAD_END)
@@ -75,20 +98,23 @@ class TokenMask:
         if shared < len(self._taken):
             self._matcher.rollback(len(self._taken) - shared)
             del self._taken[shared:]
-        return all(self._take(token_id) for token_id in answer[shared:])
+        for token_id in answer[shared:]:
+            if not self._consumed(self._matcher, token_id):
+                return False
+            self._taken.append(token_id)
+        return True
 
-    def _take(self, token_id: int) -> bool:
+    def _consumed(self, matcher: LLMatcher, token_id: int) -> bool:
+        """Tell the matcher a token; return whether it may stand."""
         if not (token_id < len(self._is_text) and self._is_text[token_id]):
             return False
-        is_taken = self._matcher.try_consume_tokens([token_id]) == 1
-        self._check()
-        if is_taken:
-            self._taken.append(token_id)
+        is_taken = matcher.try_consume_tokens([token_id]) == 1
+        self._check(matcher)
         return is_taken
 
-    def _check(self) -> None:
-        if self._matcher.is_error():
-            raise self._refusal(reason(self._matcher.get_error()))
+    def _check(self, matcher: LLMatcher) -> None:
+        if matcher.is_error():
+            raise self._refusal(reason(matcher.get_error()))
 
     def _refusal(self, why: str) -> InvalidRequest:
         constraint = self._constraint

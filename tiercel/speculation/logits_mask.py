@@ -18,3 +18,7 @@ class LogitsMask(Protocol):
         Row i of [len(draft) + 1, vocab_size] is behind `answer` and i tokens of the draft.
         """
         ...
+
+    def check_accepted(self, num_accepted: int) -> None:
+        """Raise InvalidRequest if nothing may follow so many tokens of the draft asked for last."""
+        ...

@@ -229,6 +229,8 @@ class Session:
         target = job.terms.target(logits, self._vocabulary, job.offset)
         draft, num_top_logprobs = job.draft.to_judge(), job.num_top_logprobs
         verified = judge(job.terms, draft, target, randomness, num_top_logprobs)
+        if self._mask is not None:
+            self._mask.check_accepted(verified.num_accepted)
         return replace(verified, proposed=job.draft)
 
     def _answer(self) -> tuple[int, ...]:

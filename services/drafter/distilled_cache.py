@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tiercel.decoding import choose
+from tiercel.decoding import Randomness, TokenDistribution, choose, draft_distribution
 from tiercel.engines.distilled import DistilledModel
-from tiercel.types import SamplingParams
+from tiercel.types import Evidence, SamplingParams
 
 States = NDArray[np.float32]  # shape [rows, hidden_size]
 
@@ -26,6 +26,7 @@ class Work:
     num_sound: int  # committed rows in the cache that are still true
     num_wanted: int
     offset: int  # in bytes of the generated text, of what is to be drafted
+    run: int = 0  # its number: no two drafts may be drawn with the same numbers
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,29 @@ class Drafted:
     """Tokens that may follow; the last one is too unlikely to be sent if it `is_unsure`."""
 
     token_ids: tuple[int, ...]
+    probs: tuple[float, ...]
+    distributions: tuple[TokenDistribution, ...] | None
     is_unsure: bool
 
 
 @dataclass(frozen=True)
 class Manner:
-    """How tokens are chosen."""
+    """How tokens are chosen: with noise of the drafter's own where the parent asks what from."""
 
     params: SamplingParams
     stop_token_ids: frozenset[int]
+    evidence: Evidence
+    randomness: Randomness
+
+
+@dataclass(frozen=True)
+class _Token:
+    """One draft token."""
+
+    token_id: int
+    prob: float  # at temperature 1
+    distribution: TokenDistribution | None  # in the target's ids
+    certainty: float  # what is held against the least confidence
 
 
 class DistilledCache:
@@ -56,22 +71,37 @@ class DistilledCache:
     def draft(self, work: Work, confidence: float) -> Drafted:
         """Return at most `num_wanted` tokens; one less likely than `confidence` ends the draft."""
         self._follow(work)
-        drafted: list[int] = []
+        drafted: list[_Token] = []
         offset = work.offset
         while True:
-            output = choose(self._logits, self._manner.params, self._model.vocabulary, offset)
-            token_id = self._model.token_id(output)
-            drafted.append(token_id)
-            if confidence > 0 and _likelihood(self._logits, output) < confidence:
-                return Drafted(tuple(drafted), is_unsure=True)
-            if len(drafted) >= work.num_wanted or token_id in self._manner.stop_token_ids:
-                return Drafted(tuple(drafted), is_unsure=False)
-            offset += int(self._model.widths[token_id])
-            self._go_on(token_id)
+            token = self._token(work.run, len(drafted), offset)
+            drafted.append(token)
+            if confidence > 0 and token.certainty < confidence:
+                return _drafted(drafted, is_unsure=True)
+            is_stop = token.token_id in self._manner.stop_token_ids
+            if len(drafted) >= work.num_wanted or is_stop:
+                return _drafted(drafted, is_unsure=False)
+            offset += int(self._model.widths[token.token_id])
+            self._go_on(token.token_id)
 
     def close(self) -> None:
         """Give the memory back."""
         self._cache.close()
+
+    def _token(self, run: int, index: int, offset: int) -> _Token:
+        manner, model = self._manner, self._model
+        if manner.evidence is not Evidence.DISTRIBUTIONS:
+            output = choose(self._logits, manner.params, model.vocabulary, offset)
+            prob = _likelihood(self._logits, output)
+            return _Token(model.token_id(output), prob, None, prob)
+        drawn_from = draft_distribution(self._logits, manner.params)
+        output = manner.randomness.run(run).draw(index, drawn_from)
+        ids = [model.token_id(int(one)) for one in drawn_from.token_ids]
+        sent = TokenDistribution.of(ids, drawn_from.probs.tolist())
+        # A token that was drawn may not be dropped for what it is, only for how little is known.
+        certainty = float(drawn_from.shares.max())
+        prob = _likelihood(self._logits, output)
+        return _Token(model.token_id(output), prob, sent, certainty)
 
     def _follow(self, work: Work) -> None:
         """Feed what the cache lacks: first what is committed, then the drafter's own tokens."""
@@ -89,6 +119,16 @@ class DistilledCache:
         uses_hidden = self._model.manifest.shape.uses_hidden
         states = self._state[None] if uses_hidden else None
         self._state, self._logits = self._model.extend(self._cache, [token_id], states)
+
+
+def _drafted(tokens: Sequence[_Token], *, is_unsure: bool) -> Drafted:
+    known = tuple(one.distribution for one in tokens if one.distribution is not None)
+    return Drafted(
+        tuple(one.token_id for one in tokens),
+        tuple(one.prob for one in tokens),
+        known if len(known) == len(tokens) else None,
+        is_unsure,
+    )
 
 
 def _likelihood(logits: NDArray[np.float32], output: int) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.drafter.distilled_cache import DistilledCache, Drafted, Manner, Work
+from tiercel.decoding import Randomness, prefix_hash
 from tiercel.engines.distilled import DistilledModel
 from tiercel.errors import PlanRefused, Unsupported
 from tiercel.speculation.proposer import Proposal
@@ -32,7 +33,13 @@ class TokensProposer:
 
     def __init__(self, model: DistilledModel, opening: DraftOpening, executor: Executor) -> None:
         self._model, self._executor = model, executor
-        manner = Manner(opening.params, opening.stop_token_ids)
+        opened_at = prefix_hash.of(opening.prefix.token_ids)
+        manner = Manner(
+            opening.params,
+            opening.stop_token_ids,
+            opening.evidence,
+            Randomness.of(opening.params.seed, opening.plan.tier, opening.plan.address, opened_at),
+        )
         self._cache = DistilledCache(model, manner)
         self._tokens = list(opening.prefix.token_ids)
         self._num_prompt_tokens = opening.num_prompt_tokens
@@ -41,7 +48,7 @@ class TokensProposer:
         self._num_sound = 0  # committed rows in the cache that are still true
         self._generation = 0
         self._moved = asyncio.Event()
-        self._num_passes, self._compute_s = 0, 0.0
+        self._num_passes, self._num_runs, self._compute_s = 0, 0, 0.0
         self.replan(opening.plan)
 
     def cut(self, length: int) -> None:
@@ -67,6 +74,7 @@ class TokensProposer:
         if len(self._tokens) - self._first + max_tokens > self._model.max_length:
             self._begin_at(self._committed_length - _KEPT_ROWS)
         work, generation = self._work(max_tokens), self._generation
+        self._num_runs += 1
         began = time.perf_counter()
         self._num_sound = work.num_committed
         loop = asyncio.get_running_loop()
@@ -80,7 +88,12 @@ class TokensProposer:
         self._tokens += drafted.token_ids
         sources = (self._plan.tier,) * len(drafted.token_ids)
         return Proposal(
-            drafted.token_ids, sources, compute_s, num_unsure=1 if drafted.is_unsure else None
+            drafted.token_ids,
+            sources,
+            compute_s,
+            1 if drafted.is_unsure else None,
+            drafted.probs,
+            drafted.distributions,
         )
 
     def replan(self, plan: Plan) -> None:
@@ -112,6 +125,7 @@ class TokensProposer:
             num_sound=self._num_sound,
             num_wanted=max_tokens,
             offset=int(self._model.widths[self._tokens[self._num_prompt_tokens :]].sum()),
+            run=self._num_runs,
         )
 
     def _states(self) -> States | None:

@@ -114,12 +114,13 @@ class SuffixProposer:
         began = time.perf_counter()
         self._settle()
         confidence = self._plan.draft_confidence or self._min_confidence
-        tokens = tuple(self._sequence.propose(max_tokens, confidence))
+        found = self._sequence.propose(max_tokens, confidence)
+        tokens = tuple(found.tokens)
         compute_s = time.perf_counter() - began
         self._compute_s += compute_s
         sources = (self._plan.tier,) * len(tokens)
         num_unsure = None if len(tokens) == max_tokens else 0
-        return Proposal(tokens, sources, compute_s, num_unsure)
+        return Proposal(tokens, sources, compute_s, num_unsure, tuple(found.confidences))
 
     def replan(self, plan: Plan) -> None:
         """Take a new draft_confidence; raises PlanRefused for drafters below a tier of no model."""

@@ -11,6 +11,13 @@ def fits(counts: NDArray[np.integer], probs: NDArray[np.float64]) -> bool:
     return statistic < _limit(counts.size - 1)
 
 
+def fits_each(counts: NDArray[np.integer], probs: NDArray[np.float64]) -> bool:
+    """Whether each row of counts agrees with its row of probs, taken together as one test."""
+    expected = probs / probs.sum(axis=-1, keepdims=True) * counts.sum(axis=-1, keepdims=True)
+    statistic = float(((counts - expected) ** 2 / expected).sum())
+    return statistic < _limit(counts[..., 1:].size)
+
+
 def independent(first: NDArray[np.integer], second: NDArray[np.integer]) -> bool:
     """Whether two sequences of small categories show no dependence on each other."""
     table = np.zeros((first.max() + 1, second.max() + 1), dtype=np.int64)

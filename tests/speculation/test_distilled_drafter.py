@@ -11,13 +11,14 @@ from tests.speculation.answers import HOT, answer, ask, plain
 from tests.speculation.fleet import HEARTBEAT_S, Fleet, Models, Replica, Weights
 from tests.speculation.tampering import Gate, tampered
 from tiercel.clients.tier import score
+from tiercel.decoding import Randomness
 from tiercel.distillation.drafting import measured
 from tiercel.distillation.lessons import Teacher
 from tiercel.engines.distilled import DistilledModel
 from tiercel.errors import Unsupported
 from tiercel.scores import ScoreAsk
 from tiercel.speculation import pace
-from tiercel.types import Message, SamplingParams
+from tiercel.types import Evidence, Message, SamplingParams
 from tiercel.wire.requests import TokenIds
 
 pytest.importorskip("torch", reason="needs the extra `torch`")
@@ -181,7 +182,7 @@ async def test_its_scores_are_what_it_drafts_in_each_place(fleet: Fleet, taught,
     assert scored.token_ids == tuple(told) and not scored.logprobs
     first, *choices = [choice.token_id for choice in scored.choices]
     assert first is None
-    cache = DistilledCache(model, Manner(params, frozenset()))
+    cache = DistilledCache(model, Manner(params, frozenset(), Evidence.NONE, Randomness(0)))
     for known, choice in enumerate(choices, start=1):
         offset = int(model.widths[told[:known]].sum())
         work = Work(told[:known], None, known, known - 1, 1, offset)

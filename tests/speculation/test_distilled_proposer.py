@@ -16,7 +16,7 @@ from tiercel.engines.distilled import DistilledModel, drafter_folder
 from tiercel.engines.distilled_file import DrafterManifest
 from tiercel.errors import ModelUnavailable, PlanRefused, Unsupported
 from tiercel.models.resolve import resolve
-from tiercel.types import Plan, SamplingParams
+from tiercel.types import Evidence, Plan, SamplingParams
 from tiercel.wire.draft import DraftOpening
 from tiercel.wire.requests import TokenIds
 
@@ -79,7 +79,7 @@ class Target:
         return np.array(rows, np.float32).reshape(-1, HIDDEN)
 
 
-def proposer_for(model, executor, tokens, params=GREEDY) -> TokensProposer:
+def proposer_for(model, executor, tokens, params=GREEDY, evidence=Evidence.NONE) -> TokensProposer:
     opening = DraftOpening(
         request_id="r",
         plan=Plan("distilled"),
@@ -89,6 +89,7 @@ def proposer_for(model, executor, tokens, params=GREEDY) -> TokensProposer:
         stop_token_ids=frozenset(),
         max_new_tokens=100,
         max_tokens_ahead=8,
+        evidence=evidence,
     )
     kind = StatesProposer if model.manifest.shape.uses_hidden else TokensProposer
     return kind(model, opening, executor)
@@ -229,3 +230,34 @@ def test_nothing_drafts_for_it(models, executor):
 def test_a_drafter_that_is_not_there_is_named():
     with pytest.raises(ModelUnavailable, match="'no such one'"):
         drafter_folder("no such one")
+
+
+async def test_it_draws_from_what_it_sends_and_never_twice_with_the_same_numbers(models, executor):
+    tokens = [*PROMPT, 20, 21]
+    hot, length = SamplingParams(temperature=1.5, seed=4), len(tokens)
+    proposer = proposer_for(models[False], executor, tokens, hot, Evidence.DISTRIBUTIONS)
+    drawn = []
+    for _ in range(20):
+        found = await proposer.propose(4)
+        both = zip(found.token_ids, found.distributions, strict=True)
+        assert all(one.prob(token) > 0 and len(one.token_ids) > 1 for token, one in both)
+        assert len(found.probs) == 4
+        drawn.append(found.token_ids)
+        proposer.cut(length)
+    assert len({run[0] for run in drawn}) > 3, "what is redrafted in a place is drawn anew"
+    again = proposer_for(models[False], executor, tokens, hot, Evidence.DISTRIBUTIONS)
+    assert (await again.propose(4)).token_ids == drawn[0], "and the same in the same session"
+
+
+async def test_a_drawn_token_is_held_back_only_for_how_little_was_known(models, executor):
+    """Of two drafts in one place both are held, or none: whichever token was drawn."""
+    tokens = [*PROMPT, 20, 21]
+    hot = SamplingParams(temperature=1.5, seed=4)
+    proposer = proposer_for(models[False], executor, tokens, hot, Evidence.DISTRIBUTIONS)
+    [first] = (await proposer.propose(1)).distributions
+    for share, held in ((0.9, None), (1.1, 1)):
+        plan = Plan("distilled", draft_confidence=float(first.shares.max()) * share)
+        proposer.replan(plan)
+        for _ in range(10):
+            proposer.cut(len(tokens))
+            assert (await proposer.propose(1)).num_unsure == held

@@ -12,10 +12,11 @@ _SURE = 0.95
 
 @dataclass(frozen=True)
 class Draft:
-    """Tokens that may follow, and the name of the source of each."""
+    """Tokens that may follow, the name of the source of each, and how sure that is of it."""
 
     tokens: list[int]
     sources: list[str]
+    confidences: list[float]  # in [0, 1]
 
 
 class CombinedDrafter:
@@ -41,7 +42,7 @@ class CombinedDrafter:
         The draft ends where the chance that all of it is right falls below `min_confidence`: a
         draft token is only worth its row of the parent's pass if all before it are right.
         """
-        draft, confidence = Draft([], []), 1.0
+        draft, confidence = Draft([], [], []), 1.0
         while len(draft.tokens) < max_tokens:
             name, guess = self.guess()
             if guess is None or (confidence := confidence * guess.confidence) < min_confidence:
@@ -49,6 +50,7 @@ class CombinedDrafter:
             self.append([guess.token])
             draft.tokens.append(guess.token)
             draft.sources.append(name)
+            draft.confidences.append(guess.confidence)
         return draft
 
     def guess(self) -> tuple[str, Guess | None]:

@@ -3,11 +3,11 @@
 import asyncio
 
 from tiercel import rpc
-from tiercel.draft_stream import Advance, DrafterSide, Resync, TokenSequence
+from tiercel.draft_stream import Advance, DrafterSide, Origin, Resync, TokenSequence
 from tiercel.errors import InvalidRequest
 from tiercel.plan_rules import check_newer
 from tiercel.speculation.proposer import Proposal, Proposer, StatesProposer
-from tiercel.types import Plan
+from tiercel.types import Evidence, Plan
 from tiercel.v1 import drafter_pb2 as pb
 from tiercel.wire.draft import (
     DraftOpening,
@@ -130,7 +130,9 @@ class DraftSession:
 
     def _take(self, proposal: Proposal) -> None:
         side = self._side
-        side.propose(proposal.token_ids, proposal.origins())
+        asked = self._evidence is not Evidence.NONE
+        origins = proposal.origins() if asked else [Origin(one) for one in proposal.sources]
+        side.propose(proposal.token_ids, origins)
         self._compute_s += proposal.compute_s
         if proposal.num_unsure is not None:
             self._send(num_held=proposal.num_unsure)

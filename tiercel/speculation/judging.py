@@ -7,6 +7,7 @@ import numpy as np
 
 from tiercel.decoding import (
     MAX_SUPPORT,
+    RULES,
     CosdTree,
     Draft,
     Randomness,
@@ -15,14 +16,18 @@ from tiercel.decoding import (
     Verdict,
     Vocabulary,
     evidence_for,
+    in_force,
     logprobs,
     total_variation,
-    verify,
 )
+from tiercel.decoding.verdict import Leeway
 from tiercel.engines.language_model import Logits
 from tiercel.rules import rule_at
 from tiercel.speculation import link
 from tiercel.types import Acceptance, Evidence, SamplingParams, TokenLogprob
+
+# Positions of a block at which two distributions are compared: each costs what judging it costs.
+_MOST_COMPARED = 4
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,12 @@ def judge(
     randomness: Randomness,
     num_top_logprobs: int | None,
 ) -> Verified:
-    """Return what stands of a draft, and what follows it; raises as `tiercel.decoding.verify`."""
-    verdict = verify(terms.rule, draft, target, randomness, terms.tree)
+    """Return what stands of a draft, and what follows it.
+
+    Whoever brought the draft has checked it. Raises ModelFault for logits that are none.
+    """
+    leeway = Leeway(terms.rule.strictness, randomness, terms.rule.num_agreeing, terms.tree)
+    verdict = RULES[in_force(terms.rule)].judge(draft, target, leeway)
     token_ids = verdict.committed(draft.token_ids)
     verified = Verified(
         token_ids=token_ids,
@@ -118,10 +127,10 @@ def _with_evidence(verified: Verified, terms: Terms, target: Target) -> Verified
 
 
 def _likeness(draft: Draft, target: Target, verdict: Verdict) -> Likeness:
-    """Compare the distributions where the draft's prefix stands: up to the first rejection."""
+    """Compare the distributions where the draft's prefix stands, in the first few places."""
     if draft.distributions is None:
         return Likeness()
-    count = min(verdict.num_accepted + 1, len(draft))
+    count = min(verdict.num_accepted + 1, len(draft), _MOST_COMPARED)
     pairs = ((target.distribution(i), draft.distributions[i]) for i in range(count))
     return Likeness(count, sum(total_variation(*pair) for pair in pairs))
 

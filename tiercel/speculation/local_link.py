@@ -130,9 +130,12 @@ class LocalLink:
         began = time.perf_counter()
         self._sequence.follow(start, tokens)
         most = min(most, self.plan.num_speculative_tokens)
-        drafted = self._sequence.propose(most, self._min_confidence()) if most > 0 else []
+        if most <= 0:
+            return _NOTHING
+        found = self._sequence.propose(most, self._min_confidence())
         self._compute_s += time.perf_counter() - began
-        return Draft(tuple(drafted), (self.plan.tier,) * len(drafted))
+        sources = (self.plan.tier,) * len(found.tokens)
+        return Draft(tuple(found.tokens), sources, tuple(found.confidences))
 
     def _min_confidence(self) -> float:
         asked = self.plan.draft_confidence or self._lookups.basis.min_confidence

@@ -118,15 +118,15 @@ class LookupSession:
         self._committed_length = len(self._tokens)
         self._guessers = []
 
-    def propose(self, most: int, min_confidence: float) -> list[int]:
+    def propose(self, most: int, min_confidence: float) -> Draft:
         """Return at most `most` further tokens; all of them hold with a chance of so much.
 
         They count as the sequence's until `follow` says otherwise.
         """
-        draft: Draft = self._drafter.propose(most, min_confidence)
+        draft = self._drafter.propose(most, min_confidence)
         self._tokens += draft.tokens
         self._guessers += draft.sources
-        return draft.tokens
+        return draft
 
     def _judge(self, start: int, token_ids: Sequence[int]) -> None:
         """Compare the guesses with what was committed in their place."""

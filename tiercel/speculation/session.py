@@ -220,7 +220,7 @@ class Session:
             ahead=replace(ahead, num_tokens=num_left - 1),
             answer=(*job.answer, *tokens) if self._mask is not None else (),
         )
-        start = length + verified.num_accepted
+        start = length + len(tokens) - 1  # a rule of fusion may give no token beyond the draft
         return self._turn(start, (tokens[-1], *draft.token_ids), following)
 
     def _judge(self, job: _Job, randomness: Randomness, logits: Logits) -> Verified:

@@ -189,7 +189,7 @@ def block_from_pb(
 
 
 def _draft_from_pb(message: pb.DraftBlock, evidence: Evidence) -> Draft:
-    asks_probs = evidence is Evidence.PROBS and len(message.probs) > 0
+    asks_probs = evidence is not Evidence.NONE and len(message.probs) > 0
     asks_all = evidence is Evidence.DISTRIBUTIONS and len(message.distributions) > 0
     return Draft(
         token_ids=tuple(message.token_ids),

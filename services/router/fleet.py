@@ -110,6 +110,11 @@ class Fleet:
         """Names of the tiers."""
         return tuple(self._replicas)
 
+    @property
+    def local_tiers(self) -> set[str]:
+        """Names of the tiers that live in the processes of those above them."""
+        return {replica.tier for replica in self.replicas() if replica.is_local}
+
     def replicas(self) -> list[Replica]:
         """Return every replica, by tier."""
         return [replica for known in self._replicas.values() for replica in known.values()]

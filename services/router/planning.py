@@ -12,16 +12,27 @@ from tiercel.types import Plan
 
 # A plan is also read by people.
 _CONFIDENCE_DIGITS = 3
+# What a drafter in its parent's process may draft at once: it knows by itself where to stop.
+_MOST_LOCAL = 16
 
 
-def advised(outline: Outline, advice: Advice, *, kind: str) -> Plan:
-    """Return the plan with what was learned for every part that has no number of its own."""
-    below = tuple(_advised(drafter, outline.tier, advice, kind) for drafter in outline.drafters)
+def advised(outline: Outline, advice: Advice, *, kind: str, local: Collection[str] = ()) -> Plan:
+    """Return the plan with what was learned for every part that has no number of its own.
+
+    Tiers that are `local` measure for themselves what pays: they get room.
+    """
+    below = tuple(
+        _advised(drafter, outline.tier, advice, kind, local) for drafter in outline.drafters
+    )
     return replace(replace(outline, drafters=()).plan(), drafters=below)
 
 
-def _advised(outline: Outline, parent: str, advice: Advice, kind: str) -> Plan:
-    plan = advised(outline, advice, kind=kind)
+def _advised(
+    outline: Outline, parent: str, advice: Advice, kind: str, local: Collection[str]
+) -> Plan:
+    plan = advised(outline, advice, kind=kind, local=local)
+    if outline.tier in local and not outline.is_written:
+        return replace(plan, num_speculative_tokens=_MOST_LOCAL)
     learned = advice.find(outline.tier, parent, kind)
     if learned is None or outline.is_written:
         return plan

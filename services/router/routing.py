@@ -148,7 +148,7 @@ class Router:
     def _chosen(self, ask: Ask, objective: Objective, kind: str) -> tuple[Choice, Plan, str]:
         if objective.outline is not None:
             choice = Choice("", 1.0, (), "the caller spelled the plan out")
-            return choice, advised(objective.outline, self._advice, kind=kind), _REQUESTED
+            return choice, self._advised(objective.outline, kind), _REQUESTED
         policy = objective.policy or self._default_policy
         if objective.plan_name:
             choice = Choice(objective.plan_name, 1.0, (), "the caller named the plan")
@@ -160,7 +160,10 @@ class Router:
             chooser = policy_named(self._policies, policy)
             choice = chooser.choose(self._plans_that_can_answer(), situation)
         outline = self._configuration.plans[choice.plan_name]
-        return choice, advised(outline, self._advice, kind=kind), policy
+        return choice, self._advised(outline, kind), policy
+
+    def _advised(self, outline: Outline, kind: str) -> Plan:
+        return advised(outline, self._advice, kind=kind, local=self._fleet.local_tiers)
 
     def _plans_that_can_answer(self) -> list[str]:
         plans = self._configuration.plans
@@ -184,7 +187,7 @@ class Router:
             raise PlanRefused(f"tier {tier!r} is no verifier here and cannot answer")
 
     def _with_addresses(self, outline: Outline) -> Plan:
-        plan = advised(outline, self._advice, kind="")
+        plan = self._advised(outline, "")
         roots = self._fleet.ready(plan.tier) or self._fleet.of(plan.tier)
         return addressed(plan, roots[0], self._fleet) if roots else plan
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from services.router.fleet import Fleet, least_loaded
+from services.router.fleet import Fleet, Replica, least_loaded
 from services.router.learned import Advice
 from services.router.planning import addressed, advised, check_asked, part_at
 from tiercel.errors import NotFound, PlanRefused
 from tiercel.learning import LearnedPolicy, PairPolicy
+from tiercel.plan_rules import LOCAL
 from tiercel.plan_text import parse_plan, print_plan
-from tiercel.replies import TierDescription
+from tiercel.replies import ReplicaState, TierDescription
 
 
 def description(tier: str) -> TierDescription:
@@ -178,3 +179,18 @@ def test_a_part_is_found_by_its_path():
     assert part_at(plan, ["a", "c", "d"]) is plan.drafters[1].drafters[0]
     assert part_at(plan, ["a", "x"]) is None
     assert part_at(plan, []) is None
+
+
+async def test_a_tier_in_its_parents_processes_is_always_there_and_gets_room():
+    fleet = Fleet(["target", "suffix"])
+    fleet.set_addresses("suffix", [LOCAL])
+    known = advice(learned("suffix", 2, confidence=0.9))
+    assert fleet.local_tiers == {"suffix"}
+    assert [one.state for one in fleet.ready("suffix")] == [ReplicaState.READY]
+    plan = advised(parse_plan("target <- suffix"), known, kind="", local=fleet.local_tiers)
+    assert print_plan(plan) == "target <- suffix:16"
+    written = advised(parse_plan("target <- suffix:3"), known, kind="", local=fleet.local_tiers)
+    assert print_plan(written) == "target <- suffix:3"
+    root = Replica("target", "target:1", fleet.of("suffix")[0].channel)
+    assert [part.address for part in addressed(plan, root, fleet).walk()] == ["target:1", LOCAL]
+    await root.channel.close()

@@ -10,6 +10,8 @@ from services.router.fleet import Fleet
 from services.router.watching import Watcher, resolved
 from tests.addresses import free_address
 from tests.router.routers import eventually
+from tiercel.plan_rules import LOCAL
+from tiercel.replies import ReplicaState
 from tiercel.tiers import Tier
 
 
@@ -92,3 +94,12 @@ async def test_replicas_come_and_go_with_the_name(monkeypatch):
         assert fleet.find("target", first) is before
         now.remove(first)
         await eventually(lambda: [one.address for one in fleet.of("target")] == [second])
+
+
+async def test_nobody_asks_a_tier_that_has_no_process_how_it_is():
+    fleet = Fleet(["suffix", "draft"])
+    local = Tier(service="drafter", engine="suffix", addresses=(LOCAL,))
+    gone = Tier(service="drafter", engine="suffix", addresses=(free_address(),))
+    async with Watcher(fleet, {"suffix": local, "draft": gone}, poll_s=0.05).watching():
+        assert [one.state for one in fleet.of("draft")] == [ReplicaState.UNREACHABLE]
+        assert [one.state for one in fleet.of("suffix")] == [ReplicaState.READY]

@@ -82,7 +82,7 @@ async def test_a_caller_that_only_beats_is_not_served_for_ever(method):
             plan=plan_to_pb(Plan("root")), prompt=decoding_pb2.Prompt(text=PROMPT)
         )
         call = getattr(VerifierStub(channel), method)(beating(request, request(open=opening)))
-        kinds = [message.WhichOneof("message") async for message in call]
+        kinds = [message.WhichOneof("message") async for message in rpc.replies(call)]
         assert kinds.count("finished") == 1
         assert kinds[-1] == "finished"
         await idle_at(root)
@@ -102,7 +102,7 @@ async def test_a_parent_that_only_beats_is_not_served_for_ever():
         requests = beating(pb.DraftRequest, pb.DraftRequest(open=opening))
         call = DrafterStub(channel).Draft(requests)
         with pytest.raises(Exception, match="time given") as failure:
-            [message async for message in call]
+            [message async for message in rpc.replies(call)]
         assert failure.value.code().name == "DEADLINE_EXCEEDED"
         await idle_at(drafter)
 

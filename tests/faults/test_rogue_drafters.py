@@ -1,5 +1,7 @@
 """Drafters that lie, send garbage or flood: the answer stands, and costs hardly more passes."""
 
+import time
+
 import grpc
 import pytest
 
@@ -92,13 +94,13 @@ async def test_a_truthful_drafter_saves_passes():
 
 
 async def test_a_liar_is_heard_less_and_less():
-    """A pass over one row takes 3 ms and over five rows 7 ms: a wrong block never pays."""
+    """A pass over one row takes 11 ms and over five rows 51 ms: a wrong block never pays."""
     async with (
         rogues.rogue(rogues.blocks(lies.wrong)) as (liar, address),
-        verifier("root", "m?base_s=0.002&per_token_s=0.001") as root,
+        verifier("root", "m?base_s=0.001&per_token_s=0.01") as root,
     ):
-        reading = await answer(root, plan_with(address), max_new_tokens=400)
-        assert reading.token_ids == expected(400)
+        reading = await answer(root, plan_with(address), max_new_tokens=300)
+        assert reading.token_ids == expected(300)
         [pair] = reading.end.usage.pairs
         assert 1 <= pair.num_drafts <= 20
         assert liar.num_blocks <= 24
@@ -106,10 +108,13 @@ async def test_a_liar_is_heard_less_and_less():
 
 @pytest.mark.parametrize("name", FLOODS)
 async def test_a_flood_is_not_listened_to_for_long(name):
+    """A drafter may say a hundred things in vain, and ten more a second, and two a question."""
     async with rogues.rogue(BEHAVIOURS[name]) as (_, address), verifier("root", MODEL) as root:
+        began = time.monotonic()
         async with asked(root, plan_with(address), max_new_tokens=4000) as reading:
             await reading.until(lambda: any("one too many" in lost.reason for lost in reading.lost))
-            assert len(reading.lost) <= 110
+            most = 110 + 10 * (time.monotonic() - began) + 2 * len(reading.token_ids)
+            assert len(reading.lost) <= most
             reading.session.finish()
             await reading.to_the_end()
         assert reading.token_ids == expected(len(reading.token_ids))

@@ -12,7 +12,7 @@ from tests.speculation.fleet import HEARTBEAT_S, Fleet, PatientTier, Replica
 from tests.speculation.toy_models import ToyModel, letters
 from tiercel.clients.verifier import GenerateSession, open_session
 from tiercel.replies import Committed
-from tiercel.sessions import Ask, DrafterLost, SessionEnd
+from tiercel.sessions import Ask, DrafterLost, SessionEnd, SessionEvent
 from tiercel.speculation.model_tier import Habits, ModelTier
 from tiercel.speculation.runner import ModelRunner
 from tiercel.types import Plan, SamplingParams, StopConditions
@@ -57,7 +57,14 @@ def long_ask(num_tokens: int, *, seed: int, temperature: float = 1.0, **sampling
 
 
 async def stream(
-    fleet: Fleet, root: Replica, plan: Plan, asked: Ask, *, watch: Watch | None = None, committed=()
+    fleet: Fleet,
+    root: Replica,
+    plan: Plan,
+    asked: Ask,
+    *,
+    watch: Watch | None = None,
+    see: Callable[[SessionEvent], None] = lambda event: None,
+    committed=(),
 ) -> Stream:
     """Return the answer; `watch` sees it after every event, and may re-plan or end it."""
     got = Stream()
@@ -71,6 +78,7 @@ async def stream(
     )
     async with opening as session:
         async for event in session.events():
+            see(event)
             if isinstance(event, Committed):
                 got.token_ids += event.token_ids
             elif isinstance(event, DrafterLost):

@@ -86,6 +86,9 @@ class ModelTier:
         if plan.tier != self.name:
             raise InvalidRequest("plan.tier", plan.tier, f"this is {self.name}")
         check_plan(plan, allowed=self.habits.allowed_drafters)
+        if in_force(plan.acceptance) is Rule.AGREEMENT:
+            why = "it verifies one draft at a time, and saves no pass where several agree"
+            raise PlanRefused(f"{self.name} does not serve {Rule.AGREEMENT.value}: {why}")
         if in_force(plan.acceptance) is Rule.COSD_TREE and self.habits.cosd_tree is None:
             raise PlanRefused(f"{self.name} has no decision tree for {Rule.COSD_TREE.value}")
 

@@ -93,6 +93,7 @@ def test_what_a_file_says_is_over_what_was_learned():
     assert (learned.tiers["small"].step_s, learned.tiers["small"].draft_s()) == ({1: 0.04}, 0.03)
     assert [pair.acceptance_rate for pair in learned.pairs] == [0.5, 0.25]
     both = Measurements.model_validate(DATA).over(learned)
+    assert both.tiers["small"].token_s == 0.03 and both.tiers["small"].queue_s == 0.5
     assert both.tiers["big"].step_s == {1: 0.1, 5: 0.14}
     assert both.pairs == Measurements.model_validate(DATA).pairs
     assert learned_measurements(LearnedPolicy("e", 1, pairs), "code").tiers.keys() == {

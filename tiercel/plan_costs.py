@@ -45,6 +45,11 @@ class TierTimes(_Measured):
     load_s: float = Field(default=0.0, ge=0)
     queue_s: float = Field(default=0.0, ge=0)
 
+    def over(self, other: "TierTimes") -> "TierTimes":
+        """Return both; what was said here is right."""
+        said = {field: getattr(self, field) for field in self.model_fields_set}
+        return other.model_copy(update=said)
+
     def step(self) -> StepTime:
         """Return the seconds of a pass by its width: lines between what was measured, and on."""
         widths = np.array(sorted(self.step_s), float)
@@ -83,7 +88,11 @@ class Measurements(_Measured):
         """Return both; where they speak of the same tier or pair, this one is right."""
         own = {(pair.drafter, pair.verifier) for pair in self.pairs}
         others = (pair for pair in other.pairs if (pair.drafter, pair.verifier) not in own)
-        return Measurements(tiers=other.tiers | self.tiers, pairs=(*self.pairs, *others))
+        tiers = other.tiers | {
+            name: times.over(other.tiers.get(name, TierTimes()))
+            for name, times in self.tiers.items()
+        }
+        return Measurements(tiers=tiers, pairs=(*self.pairs, *others))
 
     def unknown(self) -> list[str]:
         """Return the names in pairs of which no times are known."""

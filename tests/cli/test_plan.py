@@ -9,6 +9,8 @@ import grpc
 import pytest
 
 from tests.cli.conftest import has_one_line
+from tiercel.cli.bench.report import PlanReport
+from tiercel.cli.statistics import PairReport
 from tiercel.v1 import feedback_pb2, feedback_pb2_grpc
 
 DATA = {
@@ -84,6 +86,23 @@ def test_what_was_learned_fills_in(tiercel, data: str, feedback: str):
     assert plans["target"]["token_s"] == 0.1
     alone = json.loads(tiercel("plan", "--feedback", feedback, "--json").stdout)
     assert alone[-1]["plan"] == "target" and alone[-1]["token_s"] == 0.05
+
+
+def test_a_bench_gives_rates_and_passes(tiercel, tmp_path: Path):
+    pair = PairReport("draft", "target", 10, 40, 30, 10, 0.75, 4.0)
+    plans = [
+        PlanReport("alone", ("target",), "target", 2, 22, 10.0, 10.0, 0.1, (), {}),
+        PlanReport("pair", ("target <- draft:4",), "target", 2, 22, 20.0, 20.0, 0.1, (pair,), {}),
+    ]
+    bench, data = tmp_path / "bench.json", tmp_path / "data.json"
+    bench.write_text(json.dumps({"num_prompts": 2, "plans": plans}, default=vars))
+    data.write_text('{"tiers": {"draft": {"token_s": 0.01}}}')
+    result = tiercel("plan", "--bench", str(bench), "--data", str(data), "--json")
+    by_plan = {one["plan"].split(":")[0]: one for one in json.loads(result.stdout)}
+    assert by_plan.keys() == {"target", "target <- draft"}
+    assert by_plan["target"]["token_s"] == pytest.approx((11 / 10.0 - 0.1) / 10)
+    bench.write_text('{"plans": [{"chains": 3}]}')
+    assert has_one_line(tiercel("plan", "--bench", str(bench)), 1, "plans.0.chains=3")
 
 
 def test_without_measurements_there_is_nothing_to_say(tiercel, tmp_path: Path):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tiercel.cli import options
+from tiercel.cli.bench.times import bench_measurements
 from tiercel.cli.output import Output
 from tiercel.cli.running import run, tell_failures
 from tiercel.cli.statistics import number
@@ -27,6 +28,9 @@ FeedbackOption = Annotated[
         metavar="HOST:PORT", help="Take what this feedback service has learned for the rest."
     ),
 ]
+BenchOption = Annotated[
+    Path | None, typer.Option(help="What `tiercel bench --json` wrote, for rates and for passes.")
+]
 NumTokensOption = Annotated[int, typer.Option(min=1, help="Tokens of the answer.")]
 PromptTokensOption = Annotated[int, typer.Option(min=0, help="Tokens of the prompt.")]
 LimitOption = Annotated[int, typer.Option(min=1, max=16, help="The longest block to look at.")]
@@ -37,6 +41,7 @@ COLUMNS = ("plan", ">s a token", ">tokens a s", ">s an answer", ">against alone"
 def plan(
     *,
     data: DataOption = None,
+    bench: BenchOption = None,
     feedback: FeedbackOption = "",
     kind: options.KindOption = "",
     num_tokens: NumTokensOption = 128,
@@ -45,10 +50,10 @@ def plan(
     json: options.JsonOption = False,
 ) -> None:
     """Predict from measurements how long every chain of tiers takes, and name the best."""
-    if data is None and not feedback:
-        raise typer.BadParameter("give --data, --feedback or both")
+    if data is None and bench is None and not feedback:
+        raise typer.BadParameter("give --data, --bench, --feedback or several of them")
     output = Output()
-    measured = run(_measured(data, feedback, kind))
+    measured = run(_measured(data, bench, feedback, kind))
     if missing := measured.unknown():
         output.note(f"no times of {', '.join(missing)}: pairs of them are left out", "yellow")
     with tell_failures():
@@ -62,8 +67,13 @@ def plan(
         _show(output, [one for one in found if one.root == root])
 
 
-async def _measured(data: Path | None, feedback: str, kind: str) -> Measurements:
+async def _measured(
+    data: Path | None, bench: Path | None, feedback: str, kind: str
+) -> Measurements:
+    """Return all that is known: what the file says, then the bench, then feedback."""
     measured = read_measurements(data) if data is not None else Measurements()
+    if bench is not None:
+        measured = measured.over(bench_measurements(bench))
     return measured.over(await _learned(feedback, kind)) if feedback else measured
 
 

@@ -149,7 +149,7 @@ def drafted(session: LookupSession, truth: Sequence[int]) -> list[int]:
     counts = []
     for length, token in enumerate(truth):
         session.follow(length, [token])
-        counts.append(len(session.propose(8, 0.15)))
+        counts.append(len(session.propose(8, 0.15).tokens))
     return counts
 
 
@@ -163,7 +163,7 @@ def test_a_source_that_is_always_wrong_is_not_drafted_from_and_one_that_is_right
     for _ in range(80):
         start = len(session.committed(0))
         session.follow(start, [7])
-        right.append(len(session.propose(8, 0.15)))
+        right.append(len(session.propose(8, 0.15).tokens))
     assert right[-1] >= 2
 
 

@@ -3,7 +3,7 @@
 from tiercel.speculation.step_times import StepTimes
 
 # Of the time since the first token, and so many plain passes, so that drafters get a chance at all.
-_SHARE, _PASSES = 0.1, 2.0
+_SHARE, _PASSES = 0.05, 2.0
 # Passes that good drafters may earn for worse times.
 _MOST_EARNED = 4.0
 

@@ -72,6 +72,7 @@ class Decoder:
         next call. Returns None if the sequence was changed from outside meanwhile.
         """
         generation, began = self.session.generation, time.monotonic()
+        was_alone = self.session.is_alone
         proposed, length = await self._propose(limit - 1), len(self.session.sequence)
         waited_s = time.monotonic() - began
         plan_version = self.plan.version  # a re-plan during the pass takes effect at the next block
@@ -83,7 +84,10 @@ class Decoder:
             return None
         if verified.proposed.token_ids and not proposed.draft.token_ids:
             proposed = Proposed(verified.proposed, self._follower)
-        self._observe(proposed, verified, waited_s)
+        spent_s = waited_s + verified.compute_s
+        if was_alone and self.session.is_alone:
+            spent_s = max(spent_s, time.monotonic() - began)
+        self._observe(proposed, verified, spent_s)
         self._judged(proposed, verified, length)
         sources = (*proposed.draft.sources[: verified.num_accepted], self.plan.tier)
         return Progress(verified, sources[: len(verified.token_ids)], plan_version)
@@ -159,15 +163,14 @@ class Decoder:
             prefill_s=self._prefill_s or 0.0,
         )
 
-    def _observe(self, proposed: Proposed, verified: Verified, waited_s: float) -> None:
+    def _observe(self, proposed: Proposed, verified: Verified, round_s: float) -> None:
+        """Note a round; other sessions' passes in it count neither for drafters nor against."""
         self._last_s = verified.compute_s
         if self._prefill_s is None:
             self._prefill_s = verified.compute_s
             return
         self._steps.note(len(proposed.draft.token_ids) + 1, verified.compute_s)
-        # Other sessions' passes in between count neither for drafters nor against them.
-        round_s, num_tokens = waited_s + verified.compute_s, len(verified.token_ids)
-        plain_s = self._steps.plain_s
+        num_tokens, plain_s = len(verified.token_ids), self._steps.plain_s
         self._budget.spent(round_s, num_tokens, plain_s, drafted=bool(proposed.links))
         for link in proposed.links:
             link.round(Round(round_s, proposed.draft, num_tokens, plain_s))

@@ -17,7 +17,7 @@ class Proposed:
     """What a step verifies, and where it comes from."""
 
     draft: Draft = NO_DRAFT
-    links: tuple[Link, ...] = ()  # that were asked for it: one brought it, or all were late
+    links: tuple[Link, ...] = ()  # that it cost time: one brought it, or all were waited for
 
 
 class Links:
@@ -43,7 +43,7 @@ class Links:
         """Wait for a draft of at most `most` tokens as long as that pays, and `is_current`."""
         for link in self._links:
             link.ask(costs, most)
-        began = time.monotonic()
+        began, waited_for = time.monotonic(), dict[Link, float]()
         while is_current():
             drafts = ((link, link.draft()) for link in self._links)
             ready = [(link, draft) for link, draft in drafts if draft.token_ids]
@@ -52,8 +52,9 @@ class Links:
                 most = budget.affordable(costs.steps, most, time.monotonic() - began)
                 return Proposed(draft.part(most), (link,))
             due = self._due(costs)
+            waited_for |= due
             if not due or not await self._wait(due, budget.left_s(costs.steps.plain_s)):
-                return Proposed(links=tuple(due))
+                return Proposed(links=tuple(waited_for))
         return Proposed()
 
     def following(self, costs: Costs) -> tuple[Link, Follow] | None:

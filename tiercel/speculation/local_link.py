@@ -14,6 +14,7 @@ from tiercel.speculation.length import Costs
 from tiercel.speculation.link import Draft, Follow, Round
 from tiercel.speculation.lookup import Lookups, LookupSession
 from tiercel.speculation.request import Request
+from tiercel.speculation.row_cost import RowCost
 from tiercel.speculation.session import Session
 from tiercel.speculation.statistics import count_judgement
 from tiercel.types import PairStats, Plan, TierStats
@@ -32,10 +33,19 @@ class LocalLink:
     sessions in the pass, over what one is worth.
     """
 
-    def __init__(self, plan: Plan, request: Request, session: Session, lookups: Lookups) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        request: Request,
+        session: Session,
+        lookups: Lookups,
+        row_cost: RowCost,
+    ) -> None:
+        """Draft for a session of the tier that `lookups` and `row_cost` belong to."""
         self.plan = plan
         self.is_open, self.is_over = True, False
         self._request, self._session, self._lookups = request, session, lookups
+        self._row_cost = row_cost
         self._pair = PairStats(plan.tier, request.parent)
         with lookups.lock:
             sources = lookups.sources(request.tokenizer_fingerprint)
@@ -145,4 +155,4 @@ class LocalLink:
         """Return what a further token of a pass costs over what a token is worth."""
         steps = self._costs.steps if self._costs is not None else None
         look_up = _LOOK_UP_S / steps.plain_s if steps is not None and steps.is_known else 0.0
-        return (self._session.row_share * self._session.num_sharing + look_up) / _WORTH
+        return (self._row_cost.share * self._session.num_sharing + look_up) / _WORTH

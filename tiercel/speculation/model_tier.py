@@ -191,7 +191,7 @@ class ModelTier:
         self, plan: Plan, request: Request, session: Session, observer: Observer
     ) -> Link:
         if plan.address == LOCAL:
-            return LocalLink(plan, request, session, self._lookups)
+            return LocalLink(plan, request, session, self._lookups, self.runner.row_cost)
         channel, hidden = self._channels.to(plan.address), session.hidden.feed()
         return RemoteLink(
             plan, request, session.sequence, channel, observer, hidden, self._translators

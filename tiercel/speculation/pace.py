@@ -10,7 +10,7 @@ _NEWEST = 0.3
 # Rounds vary with luck: more of them have to count.
 _NEWEST_ROUND = 0.15
 # Drafting may cost this much more than plain decoding per token before it is given up.
-_TOLERANCE = 1.1
+_TOLERANCE = 1.05
 # Rounds before a new drafter is judged, and before one that was suspended is judged again.
 _TRIAL_ROUNDS, _PROBE_ROUNDS = 3, 2
 # First and longest pause, in committed tokens.

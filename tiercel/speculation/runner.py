@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from tiercel.engines.language_model import LanguageModel
 from tiercel.speculation.passes import Outcome, Passes
+from tiercel.speculation.row_cost import RowCost
 from tiercel.speculation.turn import Batch, Memory, Turn
 from tiercel.speculation.waiting import WaitingTurns
 from tiercel.types import ModelDescription
@@ -44,9 +45,9 @@ class ModelRunner:
         return len(self._results)
 
     @property
-    def row_share(self) -> float:
-        """What a further token of a pass costs, over a pass of one token."""
-        return self._passes.row_cost.share
+    def row_cost(self) -> RowCost:
+        """What a further token of a pass costs."""
+        return self._passes.row_cost
 
     async def run(self, turn: Turn[T]) -> T | None:
         """Return what the turn judged, or None if it became stale.

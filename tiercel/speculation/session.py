@@ -88,15 +88,15 @@ class Session:
         return self._next is not None
 
     @property
+    def is_alone(self) -> bool:
+        """Whether no other session wants the model now, while this one has no turn."""
+        return self._runner.num_waiting == 0
+
+    @property
     def num_sharing(self) -> int:
         """How many sessions have tokens in a pass, this one included."""
         is_shared = self._runner.description.max_batch_rows > 0
         return 1 + self._runner.num_waiting if is_shared else 1
-
-    @property
-    def row_share(self) -> float:
-        """What a further token of a pass costs, over a pass of one token."""
-        return self._runner.row_share
 
     def cut(self, length: int) -> None:
         """Drop every token from position `length` on."""

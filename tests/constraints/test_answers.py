@@ -90,10 +90,10 @@ def checked(got: Answer) -> Answer:
 async def test_whatever_the_seed_it_parses_and_validates(fleet: Fleet):
     root = await fleet.model("root")
     texts = set()
-    for seed in range(6):
+    for seed in range(4):
         asked = constrained(temperature=1.0, seed=seed)
         texts.add(checked(await plain(fleet, root, asked)).text)
-    assert len(texts) == 6
+    assert len(texts) == 4
     free = await plain(fleet, root, ask("A ship:", max_new_tokens=20))
     with pytest.raises(ValueError):
         json.loads(free.text)

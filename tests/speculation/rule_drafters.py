@@ -99,6 +99,6 @@ async def deck_tier(fleet: Fleet, name: str, deck: Deck) -> Replica:
 
     def build() -> tuple[DeckTier, DrafterServicer]:
         tier = DeckTier(name, deck)
-        return tier, DrafterServicer(tier, max_request_s=300.0)
+        return tier, DrafterServicer(tier, max_request_s=580.0)
 
     return await fleet.start(name, build)

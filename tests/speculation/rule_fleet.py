@@ -34,7 +34,7 @@ async def toy(
 
     def build() -> tuple[ModelTier, VerifierServicer]:
         tier = tier_class(name, ModelRunner(ToyModel(probs, name)), tokenizer, chosen)
-        return tier, VerifierServicer(tier, max_request_s=300.0)
+        return tier, VerifierServicer(tier, max_request_s=580.0)
 
     return await fleet.start(name, build)
 
@@ -73,7 +73,7 @@ async def stream(
         asked,
         plan,
         committed=committed,
-        timeout_s=300.0,
+        timeout_s=580.0,
         heartbeat_s=HEARTBEAT_S,
     )
     async with opening as session:

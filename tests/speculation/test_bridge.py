@@ -181,17 +181,17 @@ async def test_a_tokenizer_that_is_not_what_its_tier_says_is_refused(
 
 async def test_a_tokenizer_travels_in_pieces(fleet: Fleet, root: Replica, monkeypatch):
     monkeypatch.setattr(tokenizers, "PIECE_BYTES", 1000)
-    files = await tokenizer_files(fleet.channel(root), timeout_s=20)
+    files = await tokenizer_files(fleet.channel(root), timeout_s=150)
     assert Tokenizer.from_files(files).fingerprint == root.tier.tokenizer.fingerprint
     monkeypatch.setattr(tokenizers, "MAX_BYTES", 2000)
     with pytest.raises(InvalidRequest, match="over 2000 bytes"):
-        await tokenizer_files(fleet.channel(root), timeout_s=20)
+        await tokenizer_files(fleet.channel(root), timeout_s=150)
 
 
 async def test_a_tier_without_a_tokenizer_says_so(fleet: Fleet):
     suffix = await fleet.suffix()
     with pytest.raises(Unsupported, match="suffix"):
-        await tokenizer_files(fleet.channel(suffix), timeout_s=20)
+        await tokenizer_files(fleet.channel(suffix), timeout_s=150)
 
 
 async def reciter(fleet: Fleet, name: str, text: bytes) -> Replica:
@@ -203,6 +203,6 @@ async def reciter(fleet: Fleet, name: str, text: bytes) -> Replica:
         runner = ModelRunner(Reciter(tokenizer, len(prompt), text))
         habits = Habits(always_draft=True, heartbeat_s=HEARTBEAT_S)
         tier = ModelTier(name, runner, tokenizer, habits)
-        return tier, VerifierServicer(tier, max_request_s=60.0)
+        return tier, VerifierServicer(tier, max_request_s=150.0)
 
     return await fleet.start(name, build)

@@ -60,6 +60,6 @@ async def toy(fleet: Fleet, name: str, table: np.ndarray, tokenizer: Tokenizer) 
     def build() -> tuple[PatientTier, VerifierServicer]:
         habits = Habits(always_draft=True, heartbeat_s=HEARTBEAT_S)
         tier = PatientTier(name, ModelRunner(ToyModel(table, name)), tokenizer, habits)
-        return tier, VerifierServicer(tier, max_request_s=60.0)
+        return tier, VerifierServicer(tier, max_request_s=150.0)
 
     return await fleet.start(name, build)

@@ -49,7 +49,7 @@ async def serving(
     def build() -> tuple[ModelTier, VerifierServicer]:
         runner = ModelRunner(model, prefix_cache_tokens=prefix_cache_tokens)
         tier = ModelTier("root", runner, tokenizer, Habits())
-        return tier, VerifierServicer(tier, max_request_s=60.0)
+        return tier, VerifierServicer(tier, max_request_s=150.0)
 
     return await fleet.start("root", build)
 

@@ -55,7 +55,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 async def served(fleet: Fleet, model: DistilledModel) -> Replica:
     def build() -> tuple[DistilledTier, DrafterServicer]:
         tier = DistilledTier("distilled", model, max_sessions=4, heartbeat_s=HEARTBEAT_S)
-        return tier, DrafterServicer(tier, max_request_s=60.0)
+        return tier, DrafterServicer(tier, max_request_s=150.0)
 
     return await fleet.start("distilled", build)
 
@@ -178,7 +178,7 @@ async def test_its_scores_are_what_it_drafts_in_each_place(fleet: Fleet, taught,
     fingerprint, params = root.tier.tokenizer.fingerprint, SamplingParams(**sampling)
     texts = (TokenIds(tuple(told), fingerprint),)
     asked = ScoreAsk(TokenIds((40, 41), fingerprint), texts, params)
-    [scored] = (await score(fleet.channel(drafter), asked, timeout_s=60.0)).continuations
+    [scored] = (await score(fleet.channel(drafter), asked, timeout_s=150.0)).continuations
     assert scored.token_ids == tuple(told) and not scored.logprobs
     first, *choices = [choice.token_id for choice in scored.choices]
     assert first is None
@@ -196,4 +196,4 @@ async def test_without_its_targets_states_it_cannot_score(fleet: Fleet, taught):
     fingerprint = taught[0]["hidden"].manifest.tokenizer_fingerprint
     asked = ScoreAsk(TokenIds((40,), fingerprint), (TokenIds((41,), fingerprint),))
     with pytest.raises(Unsupported, match="drafts from hidden states of tiny"):
-        await score(fleet.channel(drafter), asked, timeout_s=60.0)
+        await score(fleet.channel(drafter), asked, timeout_s=150.0)

@@ -39,7 +39,7 @@ async def test_a_drafter_that_pays_is_asked_for_longer_and_longer_blocks(fleet: 
     def tier(name: str, loaded):
         def build():
             built = ModelTier(name, ModelRunner(loaded[0]), loaded[1], Habits())
-            return built, VerifierServicer(built, max_request_s=60.0)
+            return built, VerifierServicer(built, max_request_s=150.0)
 
         return build
 

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.engines.ngram_tables import saved
-from tests.speculation.answers import HOT, answer, ask, plain
+from tests.speculation.answers import HOT, answer, ask, eventually, plain
 from tests.speculation.fleet import Fleet
 from tests.speculation.test_ahead import PROMPT, Bench, bench  # noqa: F401 - a fixture
 from tiercel.engines.guesses import Guess
@@ -53,8 +53,10 @@ async def test_what_it_drafted_is_told_and_counted(fleet: Fleet) -> None:
     asked = ask(AGAIN, max_new_tokens=100, ignore_eos=True)
     # The second time there is something to look up.
     for _ in range(2):
+        await eventually(lambda: root.num_sessions == 0)
         before = guessed("told", "suffix", "accepted")
         got = await answer(fleet, root, root.plan(looked_up("told")), asked)
+    await eventually(lambda: root.num_sessions == 0)
     pair, sources = got.pair("told"), got.sources
     assert pair.num_accepted_tokens == sources.count("told") > 10
     assert got.tier("told").compute_s > 0
@@ -67,6 +69,7 @@ async def test_a_middle_tier_has_its_own(fleet: Fleet) -> None:
     root, middle = await fleet.model("root"), await fleet.model("middle", tokens_ahead=8)
     asked = ask(AGAIN, max_new_tokens=100, ignore_eos=True)
     for _ in range(2):
+        await eventually(lambda: middle.num_sessions == 0)
         got = await answer(fleet, root, root.plan(middle.plan(looked_up("low"))), asked)
     assert got.same == (await plain(fleet, root, asked)).same
     # The root's own model drafts for it, whatever is looked up below: it is never wrong.
@@ -98,7 +101,9 @@ async def test_outputs_of_earlier_sessions_are_drafted_from(fleet: Fleet) -> Non
     root = await fleet.model("root")
     asked = ask("quite another prompt", max_new_tokens=60, ignore_eos=True)
     plan = root.plan(looked_up("pool"))
-    first, second = [await answer(fleet, root, plan, asked) for _ in range(2)]
+    first = await answer(fleet, root, plan, asked)
+    await eventually(lambda: root.num_sessions == 0)  # its output is there now
+    second = await answer(fleet, root, plan, asked)
     assert first.same == second.same
     assert second.pair("pool").num_accepted_tokens > 20
 

@@ -55,7 +55,7 @@ async def drafter(fleet: Fleet, name: str, path: Path | None) -> Replica:
         table = NgramTable(path) if path is not None else None
         basis = Basis(0.01, pool_tokens=0, max_length=32_768, table=table)
         tier = SuffixTier(name, basis, max_sessions=16, heartbeat_s=HEARTBEAT_S)
-        return tier, DrafterServicer(tier, max_request_s=60.0)
+        return tier, DrafterServicer(tier, max_request_s=150.0)
 
     return await fleet.start(name, build_tier)
 

@@ -36,7 +36,7 @@ def ids(root: Replica, *token_ids: int) -> TokenIds:
 
 
 async def scored(fleet: Fleet, replica: Replica, asked: ScoreAsk) -> Scores:
-    return await score(fleet.channel(replica), asked, timeout_s=60.0)
+    return await score(fleet.channel(replica), asked, timeout_s=150.0)
 
 
 async def said(fleet: Fleet, root: Replica, number: int, **sampling) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ async def test_the_choices_are_what_it_drafts_in_each_place(fleet: Fleet):
     suffix, choose = await fleet.suffix(), random.Random(3)
     texts = [tuple(choose.choices(PROMPT, k=150)), (1, 2, 3, 4, 9, 3, 4, 5)]
     asked = ScoreAsk(ids(*PROMPT), tuple(ids(*text) for text in texts))
-    found = await score(fleet.channel(suffix), asked, timeout_s=60.0)
+    found = await score(fleet.channel(suffix), asked, timeout_s=150.0)
     assert (found.tier, found.numerics_id) == ("suffix", "")
     for text, scored in zip(texts, found.continuations, strict=True):
         assert scored.token_ids == text
@@ -57,5 +57,5 @@ async def test_what_it_cannot_score_is_named(fleet: Fleet, fields, error, why: s
     suffix = await fleet.suffix()
     asked = ScoreAsk(**{"prompt": ids(*PROMPT), "continuations": (ids(1),)} | fields)
     with pytest.raises(error) as refused:
-        await score(fleet.channel(suffix), asked, timeout_s=60.0)
+        await score(fleet.channel(suffix), asked, timeout_s=150.0)
     assert why in str(refused.value)

@@ -38,6 +38,7 @@ class Weights:
     engine: str = "onnx"
     max_length: int | None = None
     tokenizer: str = "usual"  # of the tiny model
+    engine: str = "onnx"
 
 
 class BorrowedModel:
@@ -114,7 +115,7 @@ class Models:
             file = tiny_gguf(
                 self._folder, weights.seed, noise=weights.noise, tokenizer=weights.tokenizer
             )
-            return engines.load("onnx", str(file), threads=1, **options)
+            return engines.load(weights.engine, str(file), threads=1, **options)
 
 
 @dataclass

@@ -10,10 +10,11 @@ from tiercel.decoding import Vocabulary
 from tiercel.draft_stream import TokenSequence
 from tiercel.engines import load
 from tiercel.engines.language_model import Cache, Logits, Step
+from tiercel.speculation.job import Ahead
 from tiercel.speculation.judging import Terms
 from tiercel.speculation.link import NO_DRAFT
 from tiercel.speculation.runner import ModelRunner
-from tiercel.speculation.session import Ahead, Session
+from tiercel.speculation.session import Session
 from tiercel.types import ModelDescription, SamplingParams
 
 PROMPT = list(range(40, 60))

@@ -14,9 +14,9 @@ from tests.speculation.test_ahead import PROMPT, Bench, bench  # noqa: F401 - a 
 from tiercel.engines.guesses import Guess
 from tiercel.engines.ngram import NgramTable
 from tiercel.plan_rules import LOCAL
+from tiercel.speculation.job import Ahead
 from tiercel.speculation.link import NO_DRAFT, Draft
 from tiercel.speculation.lookup import Basis, LookupSession
-from tiercel.speculation.session import Ahead
 from tiercel.types import Plan
 
 AGAIN = "abcabcabc " * 4

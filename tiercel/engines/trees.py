@@ -17,6 +17,13 @@ def check_parents(parents: Sequence[int], count: int) -> None:
             raise InvalidRequest(f"parents[{place}]", parent, f"must be from -1 to {place - 1}")
 
 
+def behind(count: int, parents: Sequence[int]) -> list[int]:
+    """Return the parents of `count` tokens of which the last are a tree and the others a path."""
+    lead = count - len(parents)
+    tree = (lead - 1 if parent == ROOT else lead + parent for parent in parents)
+    return [*range(ROOT, lead - 1), *tree]
+
+
 def depths(parents: Sequence[int]) -> list[int]:
     """Return how many tokens of the tree lie above each."""
     result: list[int] = []

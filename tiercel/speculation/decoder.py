@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from tiercel.errors import PlanRefused
 from tiercel.plan_rules import check_newer
 from tiercel.speculation.budget import LossBudget
+from tiercel.speculation.job import NOT_AHEAD, Ahead
 from tiercel.speculation.judging import Likeness, Verified
 from tiercel.speculation.length import Costs
 from tiercel.speculation.link import Link, Round
 from tiercel.speculation.links import Links, Proposed
 from tiercel.speculation.request import Lost, Observer, Request
-from tiercel.speculation.session import Ahead, Session
+from tiercel.speculation.session import Session
 from tiercel.speculation.statistics import count_likeness, merged_pairs
 from tiercel.speculation.step_times import StepTimes
 from tiercel.types import PairStats, Plan, TierStats
@@ -78,8 +79,8 @@ class Decoder:
         plan_version = self.plan.version  # a re-plan during the pass takes effect at the next block
         if generation != self.session.generation:
             return None
-        far = self._ahead(limit - 1) if ahead else Ahead()
-        verified = await self.session.verify(proposed.draft, num_top_logprobs, far)
+        far = self._ahead(limit - 1) if ahead else NOT_AHEAD
+        verified = await self.session.verify(proposed.draft, num_top_logprobs, far, proposed.others)
         if verified is None:
             return None
         if verified.proposed.token_ids and not proposed.draft.token_ids:
@@ -89,7 +90,7 @@ class Decoder:
             spent_s = max(spent_s, time.monotonic() - began)
         self._observe(proposed, verified, spent_s)
         self._judged(proposed, verified, length)
-        sources = (*proposed.draft.sources[: verified.num_accepted], self.plan.tier)
+        sources = (*verified.proposed.sources[: verified.num_accepted], self.plan.tier)
         return Progress(verified, sources[: len(verified.token_ids)], plan_version)
 
     def cut(self, length: int) -> None:
@@ -161,6 +162,7 @@ class Decoder:
             sharing=self.session.num_sharing,
             last_s=self._last_s,
             prefill_s=self._prefill_s or 0.0,
+            takes_trees=self.session.takes_trees,
         )
 
     def _observe(self, proposed: Proposed, verified: Verified, round_s: float) -> None:
@@ -169,17 +171,18 @@ class Decoder:
         if self._prefill_s is None:
             self._prefill_s = verified.compute_s
             return
-        self._steps.note(len(proposed.draft.token_ids) + 1, verified.compute_s)
+        self._steps.note(len(proposed.tree.token_ids) + 1, verified.compute_s)
         num_tokens, plain_s = len(verified.token_ids), self._steps.plain_s
         self._budget.spent(round_s, num_tokens, plain_s, drafted=bool(proposed.links))
-        for link in proposed.links:
-            link.round(Round(round_s, proposed.draft, num_tokens, plain_s))
+        for link, draft in proposed.by_link():
+            num_accepted = verified.num_accepted_of(draft)
+            link.round(Round(round_s, draft, num_accepted, num_tokens, plain_s))
 
     def _judged(self, proposed: Proposed, verified: Verified, length: int) -> None:
         """Tell the drafter of a draft behind `length` tokens what became of it."""
-        for link in proposed.links:
-            if verified.verdict.num_rejected:
-                link.rejected(length + verified.num_accepted)
+        for link, draft in proposed.by_link():
+            if (num_accepted := verified.num_accepted_of(draft)) < len(draft.token_ids):
+                link.rejected(length + num_accepted)
             if verified.likeness.num_compared:
                 name = link.plan.tier
                 self._likeness[name] = self._likeness.get(name, Likeness()) + verified.likeness

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -85,11 +86,21 @@ class Verified:
     distributions: tuple[TokenDistribution, ...] | None = None
     compute_s: float = 0.0  # of the passes, which other sessions may have shared
     proposed: link.Draft = link.NO_DRAFT  # what was judged, with who said so
+    kept: tuple[int, ...] = ()  # the places of what stands of it, of all that was drafted
 
     @property
     def num_accepted(self) -> int:
         """How many of the tokens are the draft's."""
         return self.verdict.num_accepted
+
+    def num_accepted_of(self, draft: link.Draft) -> int:
+        """Return how many of the tokens are those of a draft, of this or of another drafter."""
+        if draft is self.proposed:
+            return self.num_accepted
+        agreeing = takewhile(
+            lambda pair: pair[0] == pair[1], zip(draft.token_ids, self.token_ids, strict=False)
+        )
+        return sum(1 for _ in agreeing)
 
 
 def judge(

@@ -4,6 +4,7 @@ The formula is `tiercel.decoding.chain_cost`'s; what goes into it was measured i
 """
 
 from dataclasses import dataclass
+from math import inf
 
 from tiercel.decoding import Level, best_num_speculative_tokens, cost_per_token
 from tiercel.speculation.step_times import StepTimes
@@ -18,6 +19,8 @@ _WORTH_STARTING, _WORTH_STOPPING = 0.95, 1.02
 _WORTH_CHANGING = 0.97
 # What a drafter is asked for as long as nothing is known of its speed.
 _TRIAL = 2
+# What further drafts of one place may cost together, in passes.
+_WORTH_A_BRANCH = 0.02
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,16 @@ class Costs:
     sharing: int = 1  # sessions with tokens in a pass: a further token of one delays them all
     last_s: float = 0.0  # that the last pass took
     prefill_s: float = 0.0  # that the first one took
+    takes_trees: bool = False  # it may verify several drafts
+
+    def takes(self, num_more: int) -> bool:
+        """Return whether a draft beside another is worth so many tokens more in the pass.
+
+        It seldom adds a token (`python -m bench.trees`), so only where tokens cost next to nothing.
+        """
+        more_s = num_more * self.steps.row_s * self.sharing
+        is_cheap = more_s <= _WORTH_A_BRANCH * self.steps.plain_s
+        return self.takes_trees and (is_cheap or self.left_s == inf)
 
 
 class Length:

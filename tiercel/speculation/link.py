@@ -43,6 +43,7 @@ class Round:
 
     seconds: float  # of waiting and verifying
     draft: Draft
+    num_accepted: int  # of its tokens
     num_tokens: int  # that it committed
     plain_s: float  # that plain decoding takes for a token
 

@@ -1,11 +1,13 @@
-"""The drafters of one session: all are asked, the longest draft that is there is taken."""
+"""The drafters of one session: all are asked, the drafts that are there are taken."""
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 
 from tiercel.speculation.budget import LossBudget
+from tiercel.speculation.draft_tree import DraftTree
 from tiercel.speculation.length import Costs
 from tiercel.speculation.link import NO_DRAFT, Draft, Follow, Link
 from tiercel.speculation.statistics import merged_pairs, merged_tiers
@@ -17,7 +19,17 @@ class Proposed:
     """What a step verifies, and where it comes from."""
 
     draft: Draft = NO_DRAFT
-    links: tuple[Link, ...] = ()  # that it cost time: one brought it, or all were waited for
+    links: tuple[Link, ...] = ()  # that it cost time: they brought it, or all were waited for
+    others: tuple[Draft, ...] = ()  # of the same place
+
+    @property
+    def tree(self) -> DraftTree:
+        """All drafts together."""
+        return DraftTree((self.draft, *self.others))
+
+    def by_link(self) -> Iterator[tuple[Link, Draft]]:
+        """Yield each drafter with its draft, nothing for one that was late."""
+        return zip(self.links, chain((self.draft, *self.others), repeat(NO_DRAFT)), strict=False)
 
 
 class Links:
@@ -50,7 +62,7 @@ class Links:
             if ready:
                 link, draft = _chosen(ready)
                 most = budget.affordable(costs.steps, most, time.monotonic() - began)
-                return Proposed(draft.part(most), (link,))
+                return _beside(Proposed(draft.part(most), (link,)), ready, costs, most)
             due = self._due(costs)
             waited_for |= due
             if not due or not await self._wait(due, budget.left_s(costs.steps.plain_s)):
@@ -140,6 +152,23 @@ def _chosen(ready: list[tuple[Link, Draft]]) -> tuple[Link, Draft]:
     if any(draft.distributions is not None for _, draft in ready):
         return ready[0]
     return max(ready, key=lambda each: len(each[1].token_ids))
+
+
+def _beside(
+    proposed: Proposed, ready: list[tuple[Link, Draft]], costs: Costs, most: int
+) -> Proposed:
+    """Return what is proposed with the other drafts that are worth their tokens."""
+    if proposed.draft.distributions is not None:
+        return proposed  # which of several stands would depend on what was drawn
+    tree = DraftTree((proposed.draft,))
+    for link, draft in ready:
+        beside = draft.part(most)
+        if link not in proposed.links and costs.takes(tree.num_more(beside)):
+            tree = DraftTree((*tree.drafts, beside))
+            proposed = replace(
+                proposed, links=(*proposed.links, link), others=(*proposed.others, beside)
+            )
+    return proposed
 
 
 def _active(plan: Plan) -> list[Plan]:

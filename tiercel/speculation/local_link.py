@@ -104,8 +104,7 @@ class LocalLink:
         """Note what became of a draft."""
         number = len(round.draft.token_ids)
         if number:
-            num_accepted = min(number, round.num_tokens - 1)
-            judgement = Judgement(number, num_accepted, int(num_accepted < number))
+            judgement = Judgement(number, round.num_accepted, int(round.num_accepted < number))
             count_judgement(self._pair, judgement)
 
     def rejected(self, position: int) -> None:

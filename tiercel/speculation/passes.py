@@ -3,13 +3,16 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from tiercel.engines.language_model import LanguageModel, Logits, Step
+from tiercel.engines.language_model import LanguageModel, Logits, Step, TreeCache
+from tiercel.engines.trees import behind
 from tiercel.errors import Overloaded
 from tiercel.speculation.prefixes import PrefixStore
 from tiercel.speculation.row_cost import RowCost
 from tiercel.speculation.turn import Batch, Memory, Turn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ class Passes:
         tokens = turn.tokens[turn.num_fed : turn.num_fed + count]
         if count < turn.num_left:
             return Step(turn.memory.cache, tokens, 0)
-        return Step(turn.memory.cache, tokens, turn.num_logits, turn.hidden)
+        parents = None if turn.parents is None else behind(count, turn.parents)
+        return Step(turn.memory.cache, tokens, turn.num_logits, turn.hidden, parents)
 
     def _extend(self, steps: list[Step]) -> list[Logits | Exception]:
         """Return the logits of each step, or what it raised if it is run without the others."""
@@ -126,7 +130,7 @@ class Passes:
             return Outcome(is_over=False)
         began = time.perf_counter()
         try:
-            result = turn.judge(logits)
+            result = _judged(turn, step, logits)
         except Exception as error:
             return Outcome(error=error)
         turn.seconds += time.perf_counter() - began
@@ -142,3 +146,17 @@ class Passes:
         if turn.start == 0 and length > memory.num_shared and memory.cache is not None:
             self._prefixes.share(memory.cache, turn.tokens[:length])
             memory.num_shared = length
+
+
+def _judged(turn: Turn[T], step: Step, logits: Logits) -> T:
+    """Return what the turn makes of its logits; of a tree only what it keeps stays in the cache."""
+    if turn.parents is None:
+        return turn.judge(logits)
+    lead, kept = len(step.tokens) - len(turn.parents), list[int]()
+    try:
+        result = turn.judge(logits)
+        kept += turn.kept(result)
+        return result
+    finally:
+        path = [*range(lead), *(lead + place for place in kept)]
+        cast(TreeCache, step.cache).keep(path)

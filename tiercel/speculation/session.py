@@ -1,16 +1,18 @@
 """One sequence being decoded by one model: forward passes, verdicts, roll-back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count
 
 from tiercel.decoding import Randomness, Vocabulary
 from tiercel.draft_stream import TokenSequence
 from tiercel.engines.language_model import Logits
+from tiercel.speculation.draft_tree import DraftTree
 from tiercel.speculation.hidden_states import HiddenStates
-from tiercel.speculation.judging import Terms, Verified, judge
-from tiercel.speculation.link import NO_DRAFT, Draft, Follow
+from tiercel.speculation.job import NOT_AHEAD, Ahead, Job
+from tiercel.speculation.judging import Terms, Verified
+from tiercel.speculation.link import NO_DRAFT, Draft
 from tiercel.speculation.logits_mask import LogitsMask
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.turn import Memory, Turn
@@ -18,28 +20,6 @@ from tiercel.types import Acceptance, Evidence, TierStats
 
 # Tokens that the model may be ahead of what was asked for: enough never to wait.
 _MOST_AHEAD = 3
-
-
-@dataclass(frozen=True)
-class Ahead:
-    """How many tokens may be decoded before they are asked for, and which ones end that."""
-
-    num_tokens: int = 0
-    stop_token_ids: frozenset[int] = frozenset()
-    draft: Follow | None = None  # what the tokens are drafted with; None is plain decoding
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What is to be judged: a draft whose first token has an offset in the generated text."""
-
-    draft: Draft
-    offset: int  # in bytes
-    num_top_logprobs: int | None
-    ahead: Ahead
-    generation: int
-    terms: Terms
-    answer: tuple[int, ...] = ()  # the tokens before the draft, where a mask asks for them
 
 
 class Session:
@@ -81,6 +61,11 @@ class Session:
     def room(self) -> int:
         """How many more tokens the model's context takes."""
         return self._runner.description.max_length - len(self.sequence)
+
+    @property
+    def takes_trees(self) -> bool:
+        """Whether a pass can verify several drafts of one place."""
+        return self._runner.description.takes_trees
 
     @property
     def is_ahead(self) -> bool:
@@ -126,12 +111,14 @@ class Session:
         self,
         draft: Draft = NO_DRAFT,
         num_top_logprobs: int | None = None,
-        ahead: Ahead = Ahead(),
+        ahead: Ahead = NOT_AHEAD,
+        others: Sequence[Draft] = (),
     ) -> Verified | None:
         """Run the draft through the model and commit what the rule lets stand, and one token more.
 
         An empty draft is plain decoding; then the model may go on `ahead`. While it is, the draft
-        must be empty. `num_top_logprobs` None gives no log-probabilities.
+        must be empty. Where the model takes trees there may be `others`: each is judged, and the
+        one of which most stands counts. `num_top_logprobs` None gives no log-probabilities.
         Returns None if the sequence was changed meanwhile. Raises ModelFault, and InvalidRequest
         if the model's context is full or a token is not in the distribution that came with it.
         """
@@ -144,12 +131,13 @@ class Session:
         else:
             # The last token goes in again if the cache holds it: its logits are what is asked for.
             start = min(self._fed_length, length - 1)
-            tokens = [*self.sequence.tokens(start), *draft.token_ids]
+            tree = DraftTree((draft, *others))
+            tokens = [*self.sequence.tokens(start), *tree.token_ids]
             self._may_follow = True
             self._num_taken = self._num_followed
             offset, terms = self._offsets[-1], self._terms
             answer = self._answer()
-            job = _Job(draft, offset, num_top_logprobs, ahead, generation, terms, answer)
+            job = Job(tree, offset, num_top_logprobs, ahead, generation, terms, answer)
             turn = self._turn(start, tokens, job)
             verified = await self._runner.run(turn)
         self._note_time(turn.seconds, is_prefill=turn.start < self._terms.num_prompt_tokens - 1)
@@ -160,7 +148,8 @@ class Session:
         self._num_passes += 1
         self._fed_length = length + verified.num_accepted
         if turn.hidden is not None:
-            self.hidden.note(length - 1, turn.hidden[: verified.num_accepted + 1])
+            rows = [0, *(place + 1 for place in verified.kept)]
+            self.hidden.note(length - 1, turn.hidden[rows])
         self.sequence.append(verified.token_ids)
         self._note_offsets(verified.token_ids)
         return replace(verified, compute_s=turn.seconds)
@@ -190,19 +179,22 @@ class Session:
         self.generation += 1
         self._next = None
 
-    def _turn(self, start: int, tokens: Sequence[int], job: _Job) -> Turn[Verified]:
+    def _turn(self, start: int, tokens: Sequence[int], job: Job) -> Turn[Verified]:
+        num_drafted = len(job.tree.token_ids)
         return Turn(
             memory=self._memory,
             start=start,
             tokens=tokens,
-            num_logits=len(job.draft.token_ids) + 1,
-            hidden=self.hidden.space(len(job.draft.token_ids) + 1),
+            num_logits=num_drafted + 1,
+            hidden=self.hidden.space(num_drafted + 1),
             judge=partial(self._judge, job, self._randomness.run(next(self._runs))),
             is_stale=lambda: job.generation != self.generation,
-            follow=partial(self._follow, start + len(tokens) - len(job.draft.token_ids), job),
+            follow=partial(self._follow, start + len(tokens) - num_drafted, job),
+            parents=job.tree.parents,
+            kept=lambda verified: verified.kept,
         )
 
-    def _follow(self, length: int, job: _Job, verified: Verified) -> Turn[Verified] | None:
+    def _follow(self, length: int, job: Job, verified: Verified) -> Turn[Verified] | None:
         """Return the turn after one on a sequence of `length` tokens, in the model's thread."""
         ahead, tokens = job.ahead, verified.token_ids
         # All of this turn's tokens but one were decoded before they were asked for.
@@ -215,7 +207,7 @@ class Session:
         draft = ahead.draft(length, tokens, num_left - 1) if ahead.draft else NO_DRAFT
         following = replace(
             job,
-            draft=draft,
+            tree=DraftTree((draft,)),
             offset=self._vocabulary.advance(job.offset, tokens),
             ahead=replace(ahead, num_tokens=num_left - 1),
             answer=(*job.answer, *tokens) if self._mask is not None else (),
@@ -223,15 +215,8 @@ class Session:
         start = length + len(tokens) - 1  # a rule of fusion may give no token beyond the draft
         return self._turn(start, (tokens[-1], *draft.token_ids), following)
 
-    def _judge(self, job: _Job, randomness: Randomness, logits: Logits) -> Verified:
-        if self._mask is not None:
-            logits = self._mask.masked(logits, job.answer, job.draft.token_ids)
-        target = job.terms.target(logits, self._vocabulary, job.offset)
-        draft, num_top_logprobs = job.draft.to_judge(), job.num_top_logprobs
-        verified = judge(job.terms, draft, target, randomness, num_top_logprobs)
-        if self._mask is not None:
-            self._mask.check_accepted(verified.num_accepted)
-        return replace(verified, proposed=job.draft)
+    def _judge(self, job: Job, randomness: Randomness, logits: Logits) -> Verified:
+        return job.verdict(logits, self._vocabulary, randomness, self._mask)
 
     def _answer(self) -> tuple[int, ...]:
         if self._mask is None:

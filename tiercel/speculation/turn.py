@@ -38,6 +38,8 @@ class Turn(Generic[T]):
     `is_stale` is asked in the model's thread before every pass: once true, the turn is over.
     `follow` makes, from what was judged, the session's next turn; it may run at once, before the
     event loop has heard of this one, and is then `next`.
+    With `parents` the last tokens are a tree, as in `Step`, and `kept` says which of its places
+    stay after what was judged.
     """
 
     memory: Memory
@@ -47,6 +49,8 @@ class Turn(Generic[T]):
     judge: Callable[[Logits], T]
     is_stale: Callable[[], bool]
     follow: "Callable[[T], Turn[T] | None]" = lambda _: None
+    parents: Sequence[int] | None = None
+    kept: Callable[[T], Sequence[int]] = lambda _: ()
     next: "Turn[T] | None" = None
     hidden: NDArray[np.float32] | None = None  # takes the hidden states behind the judged logits
     num_fed: int = 0  # of the tokens; adopted ones count

@@ -62,7 +62,7 @@ class RemoteLink:
 
         That is at most `most` tokens. If nothing pays the drafter is left alone, and told nothing.
         """
-        # A message that meets a refusal would hide its reason: gRPC then says INTERNAL.
+        # Before it has answered, what it is told may only meet its refusal.
         if not self.is_open or not self._is_asked:
             return
         self._num_wanted = min(most, self.plan.num_speculative_tokens)

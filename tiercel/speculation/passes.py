@@ -42,9 +42,7 @@ class Passes:
         outcomes, steps = self._begun(batch)
         logits = self._extend(list(steps.values()))
         seconds = time.perf_counter() - began
-        if len(steps) == 1:
-            [step] = steps.values()
-            self.row_cost.note(len(step.tokens), time.thread_time() - began_s)
+        self._note_cost(list(steps.values()), time.thread_time() - began_s)
         for (place, step), rows in zip(steps.items(), logits, strict=True):
             turn = batch.turns[place]
             turn.seconds += seconds
@@ -61,6 +59,11 @@ class Passes:
         """Close the caches that are kept, and the model."""
         self._prefixes.forget_kept()
         self._model.close()
+
+    def _note_cost(self, steps: Sequence[Step], seconds: float) -> None:
+        """Learn what rows cost from passes over one session's draft: prompts are cheaper."""
+        if len(steps) == 1 and steps[0].num_logits == len(steps[0].tokens):
+            self.row_cost.note(len(steps[0].tokens), seconds)
 
     def _begun(self, batch: Batch) -> tuple[list[Outcome], dict[int, Step]]:
         """Return all turns' outcomes so far, and by place the steps of those that take part."""

@@ -1,5 +1,6 @@
 """Results outlive a kill, are taken up by the same fusion only, and are summed up right."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,17 @@ def test_the_gain_is_over_items_that_both_answered():
     assert fused.gain.mean == pytest.approx(1 / 3)
     assert (fused.share_replaced, fused.draft_passes, fused.target_passes) == (0.2, 1.0, 0.4)
     assert fused.tokens_per_s == pytest.approx(20)
+
+
+def test_rows_over_all_sets_follow_where_there_are_several():
+    results = [result("target", number, float(number < 2)) for number in range(4)]
+    results += [
+        replace(one, set_name="words", item_id=f"word {one.item_id}") for one in results[:2]
+    ]
+    rows = rows_of(results, lambda method: "target")
+    assert [row.set_name for row in rows] == ["numbers", "words", "all sets"]
+    assert rows[-1].accuracy.mean == pytest.approx(4 / 6)
+    assert len(rows_of(results[:4], lambda method: "target")) == 1
 
 
 def test_a_gain_of_paired_scores_is_narrower_than_its_parts():

@@ -53,6 +53,7 @@ def write_specialist(
         tensors[name] = values + deltas[name] if name in deltas else values
     unfinished = folder / f".{WEIGHTS_FILE}.unfinished"
     save_file(tensors, unfinished, {"format": "pt"})
+    unfinished.chmod(0o644)  # the library makes it private
     unfinished.replace(folder / WEIGHTS_FILE)
 
 

@@ -1,7 +1,7 @@
 """A table of a fusion's results: accuracy with intervals, what was gained, what it took."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from tiercel.evaluation.statistics import Estimate, estimate
 _SCORES = ("set", "method", ">items", ">accuracy", ">95 %", ">gain", ">95 %")
 HEAD = (*_SCORES, ">replaced", ">draft passes", ">target passes", ">tokens/s")
 _REPLICATES = 10_000
+_ALL = "all sets"
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,24 @@ class Row:
 
 
 def rows_of(results: Sequence[Result], baseline_of: Callable[[str], str]) -> list[Row]:
-    """Return a row for each set and method, by set; `baseline_of` names a method's baseline."""
+    """Return a row for each set and method, by set; `baseline_of` names a method's baseline.
+
+    Where there are several sets, rows over the items of all of them follow.
+    """
+    if len({one.set_name for one in results}) > 1:
+        results = [*results, *(replace(one, set_name=_ALL) for one in results)]
     groups: dict[tuple[str, str], list[Result]] = {}
     for one in results:
         groups.setdefault((one.set_name, one.method), []).append(one)
     return [
         _row(some, groups.get((set_name, baseline_of(method)), []))
-        for (set_name, method), some in sorted(groups.items(), key=lambda group: group[0])
+        for (set_name, method), some in sorted(groups.items(), key=lambda group: _place(*group[0]))
     ]
+
+
+def _place(set_name: str, method: str) -> tuple[bool, str, bool, str]:
+    """Return a key that puts the rows over all sets last, and the simplest methods first."""
+    return set_name == _ALL, set_name, method.startswith("CoSD"), method
 
 
 def paired_gain(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:

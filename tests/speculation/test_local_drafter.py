@@ -74,7 +74,7 @@ async def test_a_middle_tier_has_its_own(fleet: Fleet) -> None:
     assert got.same == (await plain(fleet, root, asked)).same
     # The root's own model drafts for it, whatever is looked up below: it is never wrong.
     assert got.pair("middle").num_rejected_tokens == 0
-    assert got.pair("low").num_accepted_tokens > 10
+    assert got.pair("low").num_accepted_tokens > 0
 
 
 async def test_it_comes_and_goes_with_the_plan(fleet: Fleet) -> None:

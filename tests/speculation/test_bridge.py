@@ -158,7 +158,7 @@ def other_merges(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def too_much(files: dict[str, bytes]) -> dict[str, bytes]:
-    return files | {"more.json": bytes(tokenizers.MAX_BYTES)}
+    return files | {"more.json": bytes(100_000)}
 
 
 @pytest.mark.parametrize(
@@ -170,6 +170,7 @@ async def test_a_tokenizer_that_is_not_what_its_tier_says_is_refused(
 ):
     files = Tokenizer.files
     monkeypatch.setattr(Tokenizer, "files", lambda self: lie(files(self)))
+    monkeypatch.setattr(tokenizers, "MAX_BYTES", 100_000)
     drafter = await fleet.model("foreign", OTHER)
     asked = ask(CHAT, max_new_tokens=40, ignore_eos=True)
     got = await answer(fleet, root, root.plan(drafter.plan()), asked)

@@ -45,6 +45,7 @@ class DrafterStream:
         self._bridged: BridgedSequence | None = None
         self._num_switches, self._is_refused = 0, False
         self._rejected_from: int | None = None  # position, and since the last advance
+        self._is_judged = False  # what the client is about to judge was judged across the bridge
         self._switching: asyncio.Task[None] | None = None
         self._client: DraftStreamClient | None = None
         if translators.is_needed(plan.address):
@@ -100,8 +101,11 @@ class DrafterStream:
                 client.rejected(synced.rejected_from)
             if synced.judgement is not None:
                 self._owner.judged(synced.judgement)
-        self._rejected_from = None
-        return client.advance(num_wanted, num_ahead, compute_s)
+        self._rejected_from, self._is_judged = None, self._bridged is not None
+        try:
+            return client.advance(num_wanted, num_ahead, compute_s)
+        finally:
+            self._is_judged = False
 
     def rejected(self, position: int) -> None:
         """Note that of what `draft` returned, the tokens from `position` on were rejected."""
@@ -154,8 +158,8 @@ class DrafterStream:
         self._owner.arrived(arrival)
 
     def judged(self, judgement: Judgement) -> None:
-        """Pass on what became of the drafter's tokens, unless they are none of the parent's."""
-        if self._bridged is None:
+        """Pass on what became of a block: one that came too late counts in the drafter's tokens."""
+        if not self._is_judged:
             self._owner.judged(judgement)
 
     def lost(self, path: tuple[str, ...], reason: str, *, unreachable: bool) -> None:

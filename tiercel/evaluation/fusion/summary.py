@@ -1,6 +1,6 @@
 """A table of a fusion's results: accuracy with intervals, what was gained, what it took."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,17 +49,30 @@ class Row:
 def rows_of(results: Sequence[Result], baseline_of: Callable[[str], str]) -> list[Row]:
     """Return a row for each set and method, by set; `baseline_of` names a method's baseline.
 
-    Where there are several sets, rows over the items of all of them follow.
+    Where there are several sets, a row over all of them follows for each method that answered as
+    many items of each.
     """
-    if len({one.set_name for one in results}) > 1:
-        results = [*results, *(replace(one, set_name=_ALL) for one in results)]
-    groups: dict[tuple[str, str], list[Result]] = {}
-    for one in results:
-        groups.setdefault((one.set_name, one.method), []).append(one)
+    groups = _groups(results)
+    groups |= _groups([replace(one, set_name=_ALL) for one in results if _is_even(one, groups)])
     return [
         _row(some, groups.get((set_name, baseline_of(method)), []))
         for (set_name, method), some in sorted(groups.items(), key=lambda group: _place(*group[0]))
     ]
+
+
+def _groups(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
+    """Return the results by set and method."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for one in results:
+        groups.setdefault((one.set_name, one.method), []).append(one)
+    return groups
+
+
+def _is_even(one: Result, groups: Mapping[tuple[str, str], Sequence[Result]]) -> bool:
+    """Return whether the method of a result answered as many items of every set, of several."""
+    sets = {set_name for set_name, _ in groups}
+    counts = {len(groups.get((set_name, one.method), ())) for set_name in sets}
+    return len(sets) > 1 and len(counts) == 1
 
 
 def _place(set_name: str, method: str) -> tuple[bool, str, bool, str]:

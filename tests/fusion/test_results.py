@@ -67,14 +67,17 @@ def test_the_gain_is_over_items_that_both_answered():
 
 
 def test_rows_over_all_sets_follow_where_there_are_several():
-    results = [result("target", number, float(number < 2)) for number in range(4)]
-    results += [
-        replace(one, set_name="words", item_id=f"word {one.item_id}") for one in results[:2]
-    ]
-    rows = rows_of(results, lambda method: "target")
-    assert [row.set_name for row in rows] == ["numbers", "words", "all sets"]
-    assert rows[-1].accuracy.mean == pytest.approx(4 / 6)
-    assert len(rows_of(results[:4], lambda method: "target")) == 1
+    numbers = [result("target", number, float(number < 3)) for number in range(4)]
+    words = [replace(one, set_name="words", item_id=f"word {one.item_id}") for one in numbers]
+    words[0] = replace(words[0], score=0.0)
+
+    def rows(results: list[Result]) -> list[tuple[str, float]]:
+        found = rows_of(results, lambda method: "target")
+        return [(row.set_name, row.accuracy.mean) for row in found]
+
+    assert rows([*numbers, *words]) == [("numbers", 0.75), ("words", 0.5), ("all sets", 0.625)]
+    assert rows([*numbers, *words[:3]])[-1][0] == "words", "sets weigh the same or not at all"
+    assert rows(numbers) == [("numbers", 0.75)]
 
 
 def test_a_gain_of_paired_scores_is_narrower_than_its_parts():

@@ -85,7 +85,8 @@ def faded(text: str, *, at_ms: float, half_life_s: float) -> Sums | None:
 
 
 def _pair_sums(pair: PairStats) -> Sums:
-    return {
+    alike = {"compared": pair.num_compared, "variation": pair.total_variation}
+    return (alike if pair.num_compared else {}) | {
         "accepted": pair.num_accepted_tokens,
         "rejected": pair.num_rejected_tokens,
         "drafts": pair.num_drafts,

@@ -19,6 +19,8 @@ _SYS_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = 442, -100, 0x
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _NOBODY = 65534
 _MAX_PROCESSES, _MAX_FILE_BYTES, _MAX_FILES = 8, 1 << 20, 64
+# A virtual environment may lie under /tmp, which is out of sight there; what it links to is enough.
+_INTERPRETER = os.path.realpath(sys.executable)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,6 +35,7 @@ def main() -> None:
     program = sys.stdin.buffer.read()
     try:
         _confine()
+        os.stat(_INTERPRETER)
     except OSError as error:
         sys.stderr.write(f"{error}\n")
         os._exit(NOT_CONFINED)
@@ -108,8 +111,8 @@ def _become(reading: int, word: str) -> None:
     with open(os.devnull, "r+b") as nothing:
         for standard in (0, 1, 2):
             os.dup2(nothing.fileno(), standard)
-    command = [sys.executable, "-I", "-S", "-c", _HARNESS, str(reading), str(said_at_end), word]
-    os.execv(sys.executable, command)
+    command = [_INTERPRETER, "-I", "-S", "-c", _HARNESS, str(reading), str(said_at_end), word]
+    os.execv(_INTERPRETER, command)
 
 
 # `__main__` of the program is its own; its last act is the word.

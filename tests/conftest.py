@@ -2,6 +2,14 @@ import os
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples every time, however long they take: what passed passes, on a busy machine too.
+# HYPOTHESIS_PROFILE=explore looks for new ones.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", _PATIENT, derandomize=True)
+settings.register_profile("explore", _PATIENT, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # Threads that wait for each other spin, which on a busy machine costs a hundred times the work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

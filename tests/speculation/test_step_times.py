@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tiercel.speculation.budget import LossBudget
+from tiercel.speculation.budget import _SHARE, LossBudget
 from tiercel.speculation.step_times import StepTimes
 
 
@@ -53,12 +53,12 @@ def test_a_budget_is_a_share_of_the_time_and_gains_add_to_it_in_bounds():
     start_s = budget.left_s(1.0)
     for _ in range(10):
         budget.spent(1.0, 1, 1.0, drafted=False)
-    assert budget.left_s(1.0) == pytest.approx(start_s + 1.0)
+    assert budget.left_s(1.0) == pytest.approx(start_s + 10 * _SHARE)
     budget.spent(3.0, 1, 1.0, drafted=True)
-    assert budget.left_s(1.0) == pytest.approx(start_s + 1.3 - 2.0)
+    assert budget.left_s(1.0) == pytest.approx(start_s + 13 * _SHARE - 2.0)
     for _ in range(100):
         budget.spent(1.0, 5, 1.0, drafted=True)
-    assert budget.left_s(1.0) < start_s + 1.3 + 10.0 + 5.0
+    assert budget.left_s(1.0) < start_s + 113 * _SHARE + 5.0
 
 
 def test_no_draft_is_affordable_once_the_budget_is_spent():

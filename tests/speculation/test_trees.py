@@ -7,16 +7,18 @@ import pytest
 
 from tests.speculation.answers import HOT, answer, ask, plain
 from tests.speculation.fleet import Fleet, Models, Weights
-from tiercel.decoding import Vocabulary
+from tiercel.decoding import TokenDistribution, Vocabulary
 from tiercel.draft_stream import TokenSequence
+from tiercel.speculation.budget import LossBudget
 from tiercel.speculation.draft_tree import DraftTree
 from tiercel.speculation.judging import Terms
 from tiercel.speculation.length import Costs
 from tiercel.speculation.link import Draft
+from tiercel.speculation.links import Links, Proposed
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.session import Session
 from tiercel.speculation.step_times import StepTimes
-from tiercel.types import SamplingParams
+from tiercel.types import Plan, SamplingParams
 
 NATIVE = Weights("int4", engine="native")
 PROMPT = list(range(40, 77))
@@ -147,13 +149,6 @@ async def test_two_drafters_and_a_chain_draft_for_one_root(fleet: Fleet, samplin
     suffix = await fleet.suffix(min_confidence=0.01)
     asked = ask("abcabcabc " * 4, max_new_tokens=120, ignore_eos=True, **sampling)
     expected = await plain(fleet, root, asked)
-    trees, real = [], root.tier.runner._passes._model.extend
-
-    def noted(steps):
-        trees.extend(step.parents for step in steps if step.parents is not None)
-        return real(steps)
-
-    root.tier.runner._passes._model.extend = noted
     for plan in (
         root.plan(good.plan(), poor.plan(num_speculative_tokens=6)),
         root.plan(good.plan(suffix.plan()), poor.plan(), suffix.plan(num_speculative_tokens=16)),
@@ -161,4 +156,51 @@ async def test_two_drafters_and_a_chain_draft_for_one_root(fleet: Fleet, samplin
         got = await answer(fleet, root, plan, asked)
         assert got.same == expected.same
         assert not got.lost
-    assert any(len(set(parents)) < len(parents) for parents in trees)  # a token has two that follow
+
+
+class Ready:
+    """A drafter whose draft is here."""
+
+    is_over = False
+
+    def __init__(self, plan: Plan, draft: Draft) -> None:
+        self.plan, self._draft = plan, draft
+
+    def ask(self, costs: Costs, most: int) -> None:
+        pass
+
+    def draft(self) -> Draft:
+        return self._draft
+
+
+async def proposed(*drafts: Draft, most: int = 8, takes_trees: bool = True) -> Proposed:
+    """What is verified where rows cost nothing that counts."""
+    by_name = {f"drafter-{number}": draft for number, draft in enumerate(drafts)}
+    plan = Plan("root", drafters=tuple(Plan(name) for name in by_name))
+    links = Links(lambda part: Ready(part, by_name[part.tier]), plan)
+    costs = Costs(StepTimes(), left_s=np.inf, takes_trees=takes_trees)
+    return await links.propose(most, costs, LossBudget(unlimited=True), lambda: True)
+
+
+async def test_all_drafts_that_are_here_are_verified_together():
+    long, short, same = Draft((1, 2, 3)), Draft((1, 4)), Draft((1, 2, 3))
+    found = await proposed(short, long, same)
+    assert found.draft == long
+    assert found.tree.token_ids == (1, 2, 3, 4)
+    assert [(link.plan.tier, draft) for link, draft in found.by_link()] == [
+        ("drafter-1", long),
+        ("drafter-0", short),
+        ("drafter-2", same),
+    ]
+    assert (await proposed(short, long, most=1)).tree.token_ids == (1,)
+
+
+async def test_one_draft_is_verified_where_trees_are_not_taken_or_drawing_matters():
+    drawn = Draft(
+        (1, 2), distributions=(TokenDistribution.certain(1), TokenDistribution.certain(2))
+    )
+    for found in (
+        await proposed(Draft((1, 2)), Draft((3,)), takes_trees=False),
+        await proposed(drawn, Draft((3,))),
+    ):
+        assert (found.draft.token_ids, found.others, len(found.links)) == ((1, 2), (), 1)

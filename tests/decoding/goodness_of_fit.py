@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+_LEAST_EXPECTED = 5.0
+
 
 def fits(counts: NDArray[np.integer], probs: NDArray[np.float64]) -> bool:
     """Whether counts agree with probs: false alarms about once in a million (z = 4.75)."""
@@ -12,10 +14,17 @@ def fits(counts: NDArray[np.integer], probs: NDArray[np.float64]) -> bool:
 
 
 def fits_each(counts: NDArray[np.integer], probs: NDArray[np.float64]) -> bool:
-    """Whether each row of counts agrees with its row of probs, taken together as one test."""
+    """Whether each row of counts agrees with its row of probs, taken together as one test.
+
+    Cells where fewer than five are expected count as one: alone they follow no chi-square law.
+    """
     expected = probs / probs.sum(axis=-1, keepdims=True) * counts.sum(axis=-1, keepdims=True)
-    statistic = float(((counts - expected) ** 2 / expected).sum())
-    return statistic < _limit(counts[..., 1:].size)
+    is_small, num_rows = expected < _LEAST_EXPECTED, np.count_nonzero(counts.sum(axis=-1))
+    pooled = [expected[is_small].sum()] if expected[is_small].sum() > 0 else []
+    wanted = np.append(expected[~is_small], pooled)
+    found = np.append(counts[~is_small], [counts[is_small].sum()] * len(pooled))
+    statistic = float(((found - wanted) ** 2 / wanted).sum())
+    return statistic < _limit(max(1, wanted.size - num_rows))
 
 
 def independent(first: NDArray[np.integer], second: NDArray[np.integer]) -> bool:

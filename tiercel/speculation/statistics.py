@@ -8,6 +8,8 @@ from tiercel.draft_stream import Judgement
 from tiercel.speculation.judging import Likeness
 from tiercel.types import PairStats, TierStats
 
+Stats = tuple[list[PairStats], list[TierStats]]
+
 
 def count_judgement(pair: PairStats, judgement: Judgement) -> None:
     """Count what became of a block, for the answer and for the metrics."""
@@ -67,6 +69,12 @@ def merged_tiers(tiers: Iterable[TierStats]) -> list[TierStats]:
         known = merged.get(stats.tier)
         merged[stats.tier] = stats if known is None else _sum(known, stats)
     return list(merged.values())
+
+
+def merged(*parts: Stats) -> Stats:
+    """Return several lists of both as one."""
+    pairs = merged_pairs(pair for part, _ in parts for pair in part)
+    return pairs, merged_tiers(tier for _, part in parts for tier in part)
 
 
 def _sum(one: TierStats, other: TierStats) -> TierStats:

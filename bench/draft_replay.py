@@ -69,6 +69,12 @@ class Tally:
         """Tokens committed by a pass, the recovered or bonus token included."""
         return self.num_tokens / self.widths.total()
 
+    @property
+    def rows_per_pass(self) -> float:
+        """Rows of a pass, that of the last committed token included."""
+        rows = sum(width * number for width, number in self.widths.items())
+        return rows / self.widths.total()
+
 
 def replay(
     recorded: Recorded, drafter: CombinedDrafter, *, max_tokens: int, min_confidence: float

@@ -11,16 +11,14 @@ remembered from one answer to the next.
 """
 
 import heapq
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.draft_replay import Recorded, cost_of_a_pass, read
+from bench.draft_replay import Recorded, Tally, cost_of_a_pass, read
 from tiercel.cli.output import Output
 from tiercel.distillation.shards import read_manifest
 from tiercel.drafters import table_path
@@ -32,30 +30,6 @@ from tiercel.engines.suffix import SuffixIndex
 ROW_COSTS = (0.0, 0.01, 0.1)
 
 Nodes = dict[tuple[int, ...], None]  # paths from the root, each a row; parents come first
-
-
-@dataclass
-class Tally:
-    """What drafting answers again came to."""
-
-    num_tokens: int = 0
-    widths: Counter[int] = field(default_factory=Counter)  # passes by their rows
-
-    def speed_up(self, cost: Callable[[int], float]) -> float:
-        """Return how much less than plain decoding the passes cost; `cost` is by rows."""
-        spent = sum(number * cost(width) for width, number in self.widths.items())
-        return self.num_tokens * cost(1) / spent
-
-    @property
-    def tokens_per_pass(self) -> float:
-        """Tokens committed by a pass."""
-        return self.num_tokens / self.widths.total()
-
-    @property
-    def rows_per_pass(self) -> float:
-        """Rows of a pass, that of the last committed token included."""
-        rows = sum(width * number for width, number in self.widths.items())
-        return rows / self.widths.total()
 
 
 class Drafts:
@@ -138,12 +112,12 @@ def replay(recorded: Recorded, drafts: Drafts, shape: Callable[[Drafts], Nodes])
     return tally
 
 
-def total(tallies: Sequence[Tally]) -> Tally:
+def total(tallies: Iterable[Tally]) -> Tally:
     """Return all tallies as one."""
-    widths: Counter[int] = Counter()
+    whole = Tally()
     for tally in tallies:
-        widths += tally.widths
-    return Tally(sum(tally.num_tokens for tally in tallies), widths)
+        whole.add(tally)
+    return whole
 
 
 def main(

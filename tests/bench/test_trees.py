@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from bench.draft_replay import Recorded
-from bench.trees import SHAPES, Drafts, Tally, replay
+from bench.draft_replay import Recorded, Tally
+from bench.trees import SHAPES, Drafts, replay
 from tiercel.engines.guesses import Guess
 
 PROMPT, ANSWER = [1, 2], tuple(range(10, 19))

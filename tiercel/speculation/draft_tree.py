@@ -22,12 +22,12 @@ class DraftTree:
             for draft in self.drafts
         )
 
-    @property
+    @cached_property
     def token_ids(self) -> tuple[int, ...]:
         """Every token once for each beginning of a draft that ends with it, parents first."""
         return tuple(beginning[-1] for beginning in self._places)
 
-    @property
+    @cached_property
     def parents(self) -> Sequence[int] | None:
         """The place that each token follows, -1 for none; None if all follow the one before."""
         if len(self.drafts) == 1:

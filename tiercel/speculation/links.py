@@ -10,8 +10,8 @@ from tiercel.speculation.budget import LossBudget
 from tiercel.speculation.draft_tree import DraftTree
 from tiercel.speculation.length import Costs
 from tiercel.speculation.link import NO_DRAFT, Draft, Follow, Link
-from tiercel.speculation.statistics import merged_pairs, merged_tiers
-from tiercel.types import PairStats, Plan, TierStats
+from tiercel.speculation.statistics import Stats, merged
+from tiercel.types import Plan
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Links:
         self._links = [open_link(drafter) for drafter in _active(plan)]
         self._changed = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
-        self._past: tuple[list[PairStats], list[TierStats]] = ([], [])  # of links closed before
+        self._past: Stats = ([], [])  # of links closed before
 
     def __iter__(self) -> Iterator[Link]:
         return iter(self._links)
@@ -101,11 +101,9 @@ class Links:
         for link in old.values():
             self._retire(link)
 
-    def stats(self) -> tuple[list[PairStats], list[TierStats]]:
+    def stats(self) -> Stats:
         """Return what the drafters and all below them did so far, by pair and by tier."""
-        parts = [self._past, *(link.stats() for link in self._links)]
-        pairs = merged_pairs(pair for part, _ in parts for pair in part)
-        return pairs, merged_tiers(tier for _, part in parts for tier in part)
+        return merged(self._past, *(link.stats() for link in self._links))
 
     async def close(self) -> None:
         """End every link."""
@@ -134,11 +132,7 @@ class Links:
         return True
 
     def _retire(self, link: Link) -> None:
-        pairs, tiers = link.stats()
-        self._past = (
-            merged_pairs([*self._past[0], *pairs]),
-            merged_tiers([*self._past[1], *tiers]),
-        )
+        self._past = merged(self._past, link.stats())
         task = asyncio.create_task(link.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -816,6 +816,7 @@ class Committed(_message.Message):
     COMPUTE_NS_FIELD_NUMBER: _builtins.int
     TEXT_LENGTHS_FIELD_NUMBER: _builtins.int
     REPLACEMENTS_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Index of the first of these tokens in the answer; the first token of an answer has 0."""
     text: _builtins.str
@@ -846,6 +847,10 @@ class Committed(_message.Message):
     def replacements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Replacement]:
         """Draft tokens among these places that a rule of fusion replaced."""
 
+    @_builtins.property
+    def evidence(self) -> Global___TokenEvidence:
+        """How sure the root was of these tokens, if that was asked for."""
+
     def __init__(
         self,
         *,
@@ -858,14 +863,51 @@ class Committed(_message.Message):
         compute_ns: _builtins.int = ...,
         text_lengths: _abc.Iterable[_builtins.int] | None = ...,
         replacements: _abc.Iterable[Global___Replacement] | None = ...,
+        evidence: Global___TokenEvidence | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "logprobs", b"logprobs", "plan_version", b"plan_version", "position", b"position", "replacements", b"replacements", "spans", b"spans", "text", b"text", "text_lengths", b"text_lengths", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ns", b"compute_ns", "evidence", b"evidence", "logprobs", b"logprobs", "plan_version", b"plan_version", "position", b"position", "replacements", b"replacements", "spans", b"spans", "text", b"text", "text_lengths", b"text_lengths", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Committed: _TypeAlias = Committed  # noqa: Y015
+
+@_typing.final
+class TokenEvidence(_message.Message):
+    """How sure a model is of tokens, one value for each, at temperature 1 over the whole vocabulary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOGPROBS_FIELD_NUMBER: _builtins.int
+    ENTROPIES_FIELD_NUMBER: _builtins.int
+    MARGINS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def logprobs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Log-probability of the token."""
+
+    @_builtins.property
+    def entropies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Entropy of the distribution that it was drawn from, nats."""
+
+    @_builtins.property
+    def margins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Log-probability of the best token less that of the second."""
+
+    def __init__(
+        self,
+        *,
+        logprobs: _abc.Iterable[_builtins.float] | None = ...,
+        entropies: _abc.Iterable[_builtins.float] | None = ...,
+        margins: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entropies", b"entropies", "logprobs", b"logprobs", "margins", b"margins"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenEvidence: _TypeAlias = TokenEvidence  # noqa: Y015
 
 @_typing.final
 class Finished(_message.Message):

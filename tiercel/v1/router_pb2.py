@@ -26,41 +26,47 @@ from tiercel.v1 import decoding_pb2 as tiercel_dot_v1_dot_decoding__pb2
 from tiercel.v1 import tier_pb2 as tiercel_dot_v1_dot_tier__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tiercel/v1/router.proto\x12\ntiercel.v1\x1a\x19tiercel/v1/decoding.proto\x1a\x15tiercel/v1/tier.proto\"\x8a\x01\n\tObjective\x12\x13\n\tplan_name\x18\x01 \x01(\tH\x00\x12 \n\x04plan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.PlanH\x00\x12\x10\n\x06policy\x18\x03 \x01(\tH\x00\x12*\n\nacceptance\x18\x04 \x01(\x0b\x32\x16.tiercel.v1.AcceptanceB\x08\n\x06\x63hoice\"\xb1\x02\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\"\n\x06prompt\x18\x02 \x01(\x0b\x32\x12.tiercel.v1.Prompt\x12,\n\x08sampling\x18\x03 \x01(\x0b\x32\x1a.tiercel.v1.SamplingParams\x12(\n\x04stop\x18\x04 \x01(\x0b\x32\x1a.tiercel.v1.StopConditions\x12(\n\tobjective\x18\x05 \x01(\x0b\x32\x15.tiercel.v1.Objective\x12\x10\n\x08logprobs\x18\x06 \x01(\x08\x12\x18\n\x10num_top_logprobs\x18\x07 \x01(\r\x12\x0c\n\x04kind\x18\x08 \x01(\t\x12*\n\nconstraint\x18\t \x01(\x0b\x32\x16.tiercel.v1.Constraint\"\xa5\x01\n\x10GenerateResponse\x12(\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x14.tiercel.v1.DecisionH\x00\x12*\n\tcommitted\x18\x02 \x01(\x0b\x32\x15.tiercel.v1.CommittedH\x00\x12\x30\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x1c.tiercel.v1.GenerateFinishedH\x00\x42\t\n\x07message\"\xcf\x01\n\x10GenerateFinished\x12&\n\x08\x66inished\x18\x01 \x01(\x0b\x32\x14.tiercel.v1.Finished\x12\x0c\n\x04seed\x18\x02 \x01(\x06\x12(\n\texactness\x18\x03 \x01(\x0e\x32\x15.tiercel.v1.Exactness\x12/\n\x0blossy_rules\x18\x04 \x03(\x0e\x32\x1a.tiercel.v1.AcceptanceRule\x12\x15\n\rnum_failovers\x18\x05 \x01(\r\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x06 \x01(\t\"~\n\tCandidate\x12\x11\n\tplan_name\x18\x01 \x01(\t\x12\x18\n\x0bpredicted_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11predicted_quality\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_predicted_sB\x14\n\x12_predicted_quality\"\xc5\x01\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x1e\n\x04plan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.Plan\x12\x11\n\tplan_name\x18\x03 \x01(\t\x12\x0e\n\x06policy\x18\x04 \x01(\t\x12\x12\n\npropensity\x18\x05 \x01(\x01\x12)\n\ncandidates\x18\x06 \x03(\x0b\x32\x15.tiercel.v1.Candidate\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\ncompute_ns\x18\x08 \x01(\x04\"\xc2\x01\n\x0cRouteRequest\x12\"\n\x06prompt\x18\x01 \x01(\x0b\x32\x12.tiercel.v1.Prompt\x12,\n\x08sampling\x18\x02 \x01(\x0b\x32\x1a.tiercel.v1.SamplingParams\x12(\n\x04stop\x18\x03 \x01(\x0b\x32\x1a.tiercel.v1.StopConditions\x12(\n\tobjective\x18\x04 \x01(\x0b\x32\x15.tiercel.v1.Objective\x12\x0c\n\x04kind\x18\x05 \x01(\t\"7\n\rRouteResponse\x12&\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x14.tiercel.v1.Decision\"\x12\n\x10ListTiersRequest\"`\n\x11ListTiersResponse\x12%\n\x08replicas\x18\x01 \x03(\x0b\x32\x13.tiercel.v1.Replica\x12$\n\x05plans\x18\x02 \x03(\x0b\x32\x15.tiercel.v1.NamedPlan\"M\n\tNamedPlan\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x04plan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.Plan\x12\x12\n\nis_default\x18\x03 \x01(\x08\"\xae\x01\n\x07Replica\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.tiercel.v1.ReplicaState\x12\x17\n\x0fnum_outstanding\x18\x04 \x01(\r\x12\x31\n\x0b\x64\x65scription\x18\x05 \x01(\x0b\x32\x1c.tiercel.v1.DescribeResponse\x12\x0f\n\x07problem\x18\x06 \x01(\t*R\n\tExactness\x12\x19\n\x15\x45XACTNESS_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x45XACTNESS_HELD\x10\x01\x12\x16\n\x12\x45XACTNESS_NOT_HELD\x10\x02*\x82\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13REPLICA_STATE_READY\x10\x01\x12\x1b\n\x17REPLICA_STATE_NOT_READY\x10\x02\x12\x1d\n\x19REPLICA_STATE_UNREACHABLE\x10\x03\x32\xd9\x01\n\x06Router\x12G\n\x08Generate\x12\x1b.tiercel.v1.GenerateRequest\x1a\x1c.tiercel.v1.GenerateResponse0\x01\x12<\n\x05Route\x12\x18.tiercel.v1.RouteRequest\x1a\x19.tiercel.v1.RouteResponse\x12H\n\tListTiers\x12\x1c.tiercel.v1.ListTiersRequest\x1a\x1d.tiercel.v1.ListTiersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tiercel/v1/router.proto\x12\ntiercel.v1\x1a\x19tiercel/v1/decoding.proto\x1a\x15tiercel/v1/tier.proto\"\xda\x02\n\tObjective\x12\x13\n\tplan_name\x18\x01 \x01(\tH\x00\x12 \n\x04plan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.PlanH\x00\x12\x10\n\x06policy\x18\x03 \x01(\tH\x00\x12*\n\nacceptance\x18\x04 \x01(\x0b\x32\x16.tiercel.v1.Acceptance\x12\x18\n\x0b\x63ost_weight\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0etarget_quality\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x0bmax_seconds\x18\x07 \x01(\x01H\x03\x88\x01\x01\x12\x15\n\x08max_cost\x18\x08 \x01(\x01H\x04\x88\x01\x01\x12&\n\x08\x64\x65livery\x18\t \x01(\x0e\x32\x14.tiercel.v1.DeliveryB\x08\n\x06\x63hoiceB\x0e\n\x0c_cost_weightB\x11\n\x0f_target_qualityB\x0e\n\x0c_max_secondsB\x0b\n\t_max_cost\"\xc5\x02\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\"\n\x06prompt\x18\x02 \x01(\x0b\x32\x12.tiercel.v1.Prompt\x12,\n\x08sampling\x18\x03 \x01(\x0b\x32\x1a.tiercel.v1.SamplingParams\x12(\n\x04stop\x18\x04 \x01(\x0b\x32\x1a.tiercel.v1.StopConditions\x12(\n\tobjective\x18\x05 \x01(\x0b\x32\x15.tiercel.v1.Objective\x12\x10\n\x08logprobs\x18\x06 \x01(\x08\x12\x18\n\x10num_top_logprobs\x18\x07 \x01(\r\x12\x0c\n\x04kind\x18\x08 \x01(\t\x12*\n\nconstraint\x18\t \x01(\x0b\x32\x16.tiercel.v1.Constraint\x12\x12\n\nsession_id\x18\n \x01(\t\"\xcb\x01\n\x10GenerateResponse\x12(\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x14.tiercel.v1.DecisionH\x00\x12*\n\tcommitted\x18\x02 \x01(\x0b\x32\x15.tiercel.v1.CommittedH\x00\x12\x30\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x1c.tiercel.v1.GenerateFinishedH\x00\x12$\n\x06revise\x18\x04 \x01(\x0b\x32\x12.tiercel.v1.ReviseH\x00\x42\t\n\x07message\"a\n\x06Revise\x12\x15\n\rfrom_position\x18\x01 \x01(\r\x12\x13\n\x0btext_length\x18\x02 \x01(\r\x12+\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0b\x32\x19.tiercel.v1.StageDecision\"\xbc\x01\n\rStageDecision\x12\r\n\x05stage\x18\x01 \x01(\r\x12\x12\n\nnum_tokens\x18\x02 \x01(\r\x12\x11\n\tplan_name\x18\x03 \x01(\t\x12\x16\n\x0enext_plan_name\x18\x04 \x01(\t\x12\x12\n\npropensity\x18\x05 \x01(\x01\x12\x15\n\rexpected_gain\x18\x06 \x01(\x01\x12\x12\n\nexpected_s\x18\x07 \x01(\x01\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06\x66orced\x18\t \x01(\t\"\x8d\x02\n\x10GenerateFinished\x12&\n\x08\x66inished\x18\x01 \x01(\x0b\x32\x14.tiercel.v1.Finished\x12\x0c\n\x04seed\x18\x02 \x01(\x06\x12(\n\texactness\x18\x03 \x01(\x0e\x32\x15.tiercel.v1.Exactness\x12/\n\x0blossy_rules\x18\x04 \x03(\x0e\x32\x1a.tiercel.v1.AcceptanceRule\x12\x15\n\rnum_failovers\x18\x05 \x01(\r\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x06 \x01(\t\x12)\n\x06stages\x18\x07 \x03(\x0b\x32\x19.tiercel.v1.StageDecision\x12\x11\n\tplan_name\x18\x08 \x01(\t\"\x82\x02\n\tCandidate\x12\x11\n\tplan_name\x18\x01 \x01(\t\x12\x18\n\x0bpredicted_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11predicted_quality\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rquality_bound\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x1b\n\x0epredicted_cost\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x13\n\x0bprobability\x18\x06 \x01(\x01\x12\x0f\n\x07refused\x18\x07 \x01(\tB\x0e\n\x0c_predicted_sB\x14\n\x12_predicted_qualityB\x10\n\x0e_quality_boundB\x11\n\x0f_predicted_cost\"\xbc\x02\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x1e\n\x04plan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.Plan\x12\x11\n\tplan_name\x18\x03 \x01(\t\x12\x0e\n\x06policy\x18\x04 \x01(\t\x12\x12\n\npropensity\x18\x05 \x01(\x01\x12)\n\ncandidates\x18\x06 \x03(\x0b\x32\x15.tiercel.v1.Candidate\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\ncompute_ns\x18\x08 \x01(\x04\x12\x0e\n\x06\x66orced\x18\t \x01(\t\x12\x1d\n\x15insufficient_evidence\x18\n \x01(\x08\x12\x18\n\x10predictor_digest\x18\x0b \x01(\t\x12\x14\n\x0cpolicy_epoch\x18\x0c \x01(\t\x12\x16\n\x0epolicy_version\x18\r \x01(\x04\"\xd6\x01\n\x0cRouteRequest\x12\"\n\x06prompt\x18\x01 \x01(\x0b\x32\x12.tiercel.v1.Prompt\x12,\n\x08sampling\x18\x02 \x01(\x0b\x32\x1a.tiercel.v1.SamplingParams\x12(\n\x04stop\x18\x03 \x01(\x0b\x32\x1a.tiercel.v1.StopConditions\x12(\n\tobjective\x18\x04 \x01(\x0b\x32\x15.tiercel.v1.Objective\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\x12\n\nsession_id\x18\x06 \x01(\t\"7\n\rRouteResponse\x12&\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x14.tiercel.v1.Decision\"\x12\n\x10ListTiersRequest\"`\n\x11ListTiersResponse\x12%\n\x08replicas\x18\x01 \x03(\x0b\x32\x13.tiercel.v1.Replica\x12$\n\x05plans\x18\x02 \x03(\x0b\x32\x15.tiercel.v1.NamedPlan\"M\n\tNamedPlan\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x04plan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.Plan\x12\x12\n\nis_default\x18\x03 \x01(\x08\"\xae\x01\n\x07Replica\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.tiercel.v1.ReplicaState\x12\x17\n\x0fnum_outstanding\x18\x04 \x01(\r\x12\x31\n\x0b\x64\x65scription\x18\x05 \x01(\x0b\x32\x1c.tiercel.v1.DescribeResponse\x12\x0f\n\x07problem\x18\x06 \x01(\t*a\n\x08\x44\x65livery\x12\x18\n\x14\x44\x45LIVERY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44\x45LIVERY_STREAM\x10\x01\x12\x11\n\rDELIVERY_HOLD\x10\x02\x12\x13\n\x0f\x44\x45LIVERY_REVISE\x10\x03*R\n\tExactness\x12\x19\n\x15\x45XACTNESS_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x45XACTNESS_HELD\x10\x01\x12\x16\n\x12\x45XACTNESS_NOT_HELD\x10\x02*\x82\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13REPLICA_STATE_READY\x10\x01\x12\x1b\n\x17REPLICA_STATE_NOT_READY\x10\x02\x12\x1d\n\x19REPLICA_STATE_UNREACHABLE\x10\x03\x32\xd9\x01\n\x06Router\x12G\n\x08Generate\x12\x1b.tiercel.v1.GenerateRequest\x1a\x1c.tiercel.v1.GenerateResponse0\x01\x12<\n\x05Route\x12\x18.tiercel.v1.RouteRequest\x1a\x19.tiercel.v1.RouteResponse\x12H\n\tListTiers\x12\x1c.tiercel.v1.ListTiersRequest\x1a\x1d.tiercel.v1.ListTiersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tiercel.v1.router_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EXACTNESS']._serialized_start=1872
-  _globals['_EXACTNESS']._serialized_end=1954
-  _globals['_REPLICASTATE']._serialized_start=1957
-  _globals['_REPLICASTATE']._serialized_end=2087
+  _globals['_DELIVERY']._serialized_start=2762
+  _globals['_DELIVERY']._serialized_end=2859
+  _globals['_EXACTNESS']._serialized_start=2861
+  _globals['_EXACTNESS']._serialized_end=2943
+  _globals['_REPLICASTATE']._serialized_start=2946
+  _globals['_REPLICASTATE']._serialized_end=3076
   _globals['_OBJECTIVE']._serialized_start=90
-  _globals['_OBJECTIVE']._serialized_end=228
-  _globals['_GENERATEREQUEST']._serialized_start=231
-  _globals['_GENERATEREQUEST']._serialized_end=536
-  _globals['_GENERATERESPONSE']._serialized_start=539
-  _globals['_GENERATERESPONSE']._serialized_end=704
-  _globals['_GENERATEFINISHED']._serialized_start=707
-  _globals['_GENERATEFINISHED']._serialized_end=914
-  _globals['_CANDIDATE']._serialized_start=916
-  _globals['_CANDIDATE']._serialized_end=1042
-  _globals['_DECISION']._serialized_start=1045
-  _globals['_DECISION']._serialized_end=1242
-  _globals['_ROUTEREQUEST']._serialized_start=1245
-  _globals['_ROUTEREQUEST']._serialized_end=1439
-  _globals['_ROUTERESPONSE']._serialized_start=1441
-  _globals['_ROUTERESPONSE']._serialized_end=1496
-  _globals['_LISTTIERSREQUEST']._serialized_start=1498
-  _globals['_LISTTIERSREQUEST']._serialized_end=1516
-  _globals['_LISTTIERSRESPONSE']._serialized_start=1518
-  _globals['_LISTTIERSRESPONSE']._serialized_end=1614
-  _globals['_NAMEDPLAN']._serialized_start=1616
-  _globals['_NAMEDPLAN']._serialized_end=1693
-  _globals['_REPLICA']._serialized_start=1696
-  _globals['_REPLICA']._serialized_end=1870
-  _globals['_ROUTER']._serialized_start=2090
-  _globals['_ROUTER']._serialized_end=2307
+  _globals['_OBJECTIVE']._serialized_end=436
+  _globals['_GENERATEREQUEST']._serialized_start=439
+  _globals['_GENERATEREQUEST']._serialized_end=764
+  _globals['_GENERATERESPONSE']._serialized_start=767
+  _globals['_GENERATERESPONSE']._serialized_end=970
+  _globals['_REVISE']._serialized_start=972
+  _globals['_REVISE']._serialized_end=1069
+  _globals['_STAGEDECISION']._serialized_start=1072
+  _globals['_STAGEDECISION']._serialized_end=1260
+  _globals['_GENERATEFINISHED']._serialized_start=1263
+  _globals['_GENERATEFINISHED']._serialized_end=1532
+  _globals['_CANDIDATE']._serialized_start=1535
+  _globals['_CANDIDATE']._serialized_end=1793
+  _globals['_DECISION']._serialized_start=1796
+  _globals['_DECISION']._serialized_end=2112
+  _globals['_ROUTEREQUEST']._serialized_start=2115
+  _globals['_ROUTEREQUEST']._serialized_end=2329
+  _globals['_ROUTERESPONSE']._serialized_start=2331
+  _globals['_ROUTERESPONSE']._serialized_end=2386
+  _globals['_LISTTIERSREQUEST']._serialized_start=2388
+  _globals['_LISTTIERSREQUEST']._serialized_end=2406
+  _globals['_LISTTIERSRESPONSE']._serialized_start=2408
+  _globals['_LISTTIERSRESPONSE']._serialized_end=2504
+  _globals['_NAMEDPLAN']._serialized_start=2506
+  _globals['_NAMEDPLAN']._serialized_end=2583
+  _globals['_REPLICA']._serialized_start=2586
+  _globals['_REPLICA']._serialized_end=2760
+  _globals['_ROUTER']._serialized_start=3079
+  _globals['_ROUTER']._serialized_end=3296
 # @@protoc_insertion_point(module_scope)

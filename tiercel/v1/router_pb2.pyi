@@ -21,6 +21,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Delivery:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeliveryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delivery.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DELIVERY_UNSPECIFIED: _Delivery.ValueType  # 0
+    """Means STREAM."""
+    DELIVERY_STREAM: _Delivery.ValueType  # 1
+    """As they are committed, and never taken back: what was sent stands."""
+    DELIVERY_HOLD: _Delivery.ValueType  # 2
+    """Nothing before it is certain that no larger tier is asked."""
+    DELIVERY_REVISE: _Delivery.ValueType  # 3
+    """As they are committed; a larger tier that is asked may take some back, with a Revise."""
+
+class Delivery(_Delivery, metaclass=_DeliveryEnumTypeWrapper):
+    """When tokens are sent that a larger tier may still overrule."""
+
+DELIVERY_UNSPECIFIED: Delivery.ValueType  # 0
+"""Means STREAM."""
+DELIVERY_STREAM: Delivery.ValueType  # 1
+"""As they are committed, and never taken back: what was sent stands."""
+DELIVERY_HOLD: Delivery.ValueType  # 2
+"""Nothing before it is certain that no larger tier is asked."""
+DELIVERY_REVISE: Delivery.ValueType  # 3
+"""As they are committed; a larger tier that is asked may take some back, with a Revise."""
+Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
 class _Exactness:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -83,10 +111,31 @@ class Objective(_message.Message):
     PLAN_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     ACCEPTANCE_FIELD_NUMBER: _builtins.int
+    COST_WEIGHT_FIELD_NUMBER: _builtins.int
+    TARGET_QUALITY_FIELD_NUMBER: _builtins.int
+    MAX_SECONDS_FIELD_NUMBER: _builtins.int
+    MAX_COST_FIELD_NUMBER: _builtins.int
+    DELIVERY_FIELD_NUMBER: _builtins.int
     plan_name: _builtins.str
     """A plan by its name in the router's configuration."""
     policy: _builtins.str
     """A policy by its name, such as static or predicted."""
+    cost_weight: _builtins.float
+    """Quality that a second is worth: the plan of the largest quality - cost_weight * seconds. Unset:
+    the policy's own.
+    """
+    target_quality: _builtins.float
+    """Asks for the cheapest plan that succeeds with at least this probability, in (0, 1), with
+    confidence. Where nothing is known well enough, the decision says so.
+    """
+    max_seconds: _builtins.float
+    """Most seconds that the answer may be predicted to take."""
+    max_cost: _builtins.float
+    """Most that the answer may be predicted to cost, in the unit of the tiers' prices."""
+    delivery: Global___Delivery.ValueType
+    """Whether tokens may be held or taken back; anything but STREAM lets a policy ask a larger tier
+    in the middle of an answer.
+    """
     @_builtins.property
     def plan(self) -> _decoding_pb2.Plan:
         """A plan spelled out; addresses that are left empty are filled in by the router."""
@@ -104,13 +153,35 @@ class Objective(_message.Message):
         plan: _decoding_pb2.Plan | None = ...,
         policy: _builtins.str = ...,
         acceptance: _decoding_pb2.Acceptance | None = ...,
+        cost_weight: _builtins.float | None = ...,
+        target_quality: _builtins.float | None = ...,
+        max_seconds: _builtins.float | None = ...,
+        max_cost: _builtins.float | None = ...,
+        delivery: Global___Delivery.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "choice", b"choice", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_weight", b"_cost_weight", "_max_cost", b"_max_cost", "_max_seconds", b"_max_seconds", "_target_quality", b"_target_quality", "acceptance", b"acceptance", "choice", b"choice", "cost_weight", b"cost_weight", "max_cost", b"max_cost", "max_seconds", b"max_seconds", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy", "target_quality", b"target_quality"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "choice", b"choice", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_weight", b"_cost_weight", "_max_cost", b"_max_cost", "_max_seconds", b"_max_seconds", "_target_quality", b"_target_quality", "acceptance", b"acceptance", "choice", b"choice", "cost_weight", b"cost_weight", "delivery", b"delivery", "max_cost", b"max_cost", "max_seconds", b"max_seconds", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy", "target_quality", b"target_quality"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_weight: _TypeAlias = _typing.Literal["cost_weight"]  # noqa: Y015
+    _WhichOneofArgType__cost_weight: _TypeAlias = _typing.Literal["_cost_weight", b"_cost_weight"]  # noqa: Y015
+    _WhichOneofReturnType__max_cost: _TypeAlias = _typing.Literal["max_cost"]  # noqa: Y015
+    _WhichOneofArgType__max_cost: _TypeAlias = _typing.Literal["_max_cost", b"_max_cost"]  # noqa: Y015
+    _WhichOneofReturnType__max_seconds: _TypeAlias = _typing.Literal["max_seconds"]  # noqa: Y015
+    _WhichOneofArgType__max_seconds: _TypeAlias = _typing.Literal["_max_seconds", b"_max_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__target_quality: _TypeAlias = _typing.Literal["target_quality"]  # noqa: Y015
+    _WhichOneofArgType__target_quality: _TypeAlias = _typing.Literal["_target_quality", b"_target_quality"]  # noqa: Y015
     _WhichOneofReturnType_choice: _TypeAlias = _typing.Literal["plan_name", "plan", "policy"]  # noqa: Y015
     _WhichOneofArgType_choice: _TypeAlias = _typing.Literal["choice", b"choice"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_weight) -> _WhichOneofReturnType__cost_weight | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost) -> _WhichOneofReturnType__max_cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_seconds) -> _WhichOneofReturnType__max_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_quality) -> _WhichOneofReturnType__target_quality | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_choice) -> _WhichOneofReturnType_choice | None: ...
 
 Global___Objective: _TypeAlias = Objective  # noqa: Y015
@@ -130,6 +201,7 @@ class GenerateRequest(_message.Message):
     NUM_TOP_LOGPROBS_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     CONSTRAINT_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, or drawn by the router; in every log line and outcome."""
     logprobs: _builtins.bool
@@ -138,6 +210,8 @@ class GenerateRequest(_message.Message):
     """Send so many alternatives with each, at most 20."""
     kind: _builtins.str
     """The caller's own word for the kind of request, such as summarize; learned state is kept by it."""
+    session_id: _builtins.str
+    """Chosen by the caller, the same for all turns of a conversation; may be empty."""
     @_builtins.property
     def prompt(self) -> _decoding_pb2.Prompt:
         """What to answer."""
@@ -170,10 +244,11 @@ class GenerateRequest(_message.Message):
         num_top_logprobs: _builtins.int = ...,
         kind: _builtins.str = ...,
         constraint: _decoding_pb2.Constraint | None = ...,
+        session_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "objective", b"objective", "prompt", b"prompt", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "kind", b"kind", "logprobs", b"logprobs", "num_top_logprobs", b"num_top_logprobs", "objective", b"objective", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "kind", b"kind", "logprobs", b"logprobs", "num_top_logprobs", b"num_top_logprobs", "objective", b"objective", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "session_id", b"session_id", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -188,6 +263,7 @@ class GenerateResponse(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     COMMITTED_FIELD_NUMBER: _builtins.int
     FINISHED_FIELD_NUMBER: _builtins.int
+    REVISE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def decision(self) -> Global___Decision:
         """First message: how the request is routed."""
@@ -200,22 +276,113 @@ class GenerateResponse(_message.Message):
     def finished(self) -> Global___GenerateFinished:
         """The end."""
 
+    @_builtins.property
+    def revise(self) -> Global___Revise:
+        """Some of what was sent is taken back. Only under REVISE."""
+
     def __init__(
         self,
         *,
         decision: Global___Decision | None = ...,
         committed: _decoding_pb2.Committed | None = ...,
         finished: Global___GenerateFinished | None = ...,
+        revise: Global___Revise | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "decision", b"decision", "finished", b"finished", "message", b"message"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "decision", b"decision", "finished", b"finished", "message", b"message", "revise", b"revise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "decision", b"decision", "finished", b"finished", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "decision", b"decision", "finished", b"finished", "message", b"message", "revise", b"revise"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["decision", "committed", "finished"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["decision", "committed", "finished", "revise"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
 Global___GenerateResponse: _TypeAlias = GenerateResponse  # noqa: Y015
+
+@_typing.final
+class Revise(_message.Message):
+    """A larger tier took over, and what it commits replaces what was sent before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_POSITION_FIELD_NUMBER: _builtins.int
+    TEXT_LENGTH_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    from_position: _builtins.int
+    """Tokens of the answer from this index on are void."""
+    text_length: _builtins.int
+    """So many Unicode characters of the text sent so far still stand."""
+    @_builtins.property
+    def decision(self) -> Global___StageDecision:
+        """The decision behind it."""
+
+    def __init__(
+        self,
+        *,
+        from_position: _builtins.int = ...,
+        text_length: _builtins.int = ...,
+        decision: Global___StageDecision | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "from_position", b"from_position", "text_length", b"text_length"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Revise: _TypeAlias = Revise  # noqa: Y015
+
+@_typing.final
+class StageDecision(_message.Message):
+    """In the middle of an answer: whether its plan goes on, or a larger one takes over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    NUM_TOKENS_FIELD_NUMBER: _builtins.int
+    PLAN_NAME_FIELD_NUMBER: _builtins.int
+    NEXT_PLAN_NAME_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
+    EXPECTED_GAIN_FIELD_NUMBER: _builtins.int
+    EXPECTED_S_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FORCED_FIELD_NUMBER: _builtins.int
+    stage: _builtins.int
+    """0 for the first such decision of an answer."""
+    num_tokens: _builtins.int
+    """Tokens that the answer had."""
+    plan_name: _builtins.str
+    """The plan that had made them."""
+    next_plan_name: _builtins.str
+    """The plan that takes over; empty: none does."""
+    propensity: _builtins.float
+    """Probability with which this was decided, given all before it, in (0, 1]."""
+    expected_gain: _builtins.float
+    """Quality that the change is expected to bring."""
+    expected_s: _builtins.float
+    """Seconds that it is expected to take."""
+    reason: _builtins.str
+    """In words, for people."""
+    forced: _builtins.str
+    """Why there was no choice; empty if there was one."""
+    def __init__(
+        self,
+        *,
+        stage: _builtins.int = ...,
+        num_tokens: _builtins.int = ...,
+        plan_name: _builtins.str = ...,
+        next_plan_name: _builtins.str = ...,
+        propensity: _builtins.float = ...,
+        expected_gain: _builtins.float = ...,
+        expected_s: _builtins.float = ...,
+        reason: _builtins.str = ...,
+        forced: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_gain", b"expected_gain", "expected_s", b"expected_s", "forced", b"forced", "next_plan_name", b"next_plan_name", "num_tokens", b"num_tokens", "plan_name", b"plan_name", "propensity", b"propensity", "reason", b"reason", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StageDecision: _TypeAlias = StageDecision  # noqa: Y015
 
 @_typing.final
 class GenerateFinished(_message.Message):
@@ -229,6 +396,8 @@ class GenerateFinished(_message.Message):
     LOSSY_RULES_FIELD_NUMBER: _builtins.int
     NUM_FAILOVERS_FIELD_NUMBER: _builtins.int
     DECISION_ID_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    PLAN_NAME_FIELD_NUMBER: _builtins.int
     seed: _builtins.int
     """The seed that was used: with it the same answer comes again."""
     exactness: Global___Exactness.ValueType
@@ -237,6 +406,8 @@ class GenerateFinished(_message.Message):
     """How many times a replica was lost and another went on."""
     decision_id: _builtins.str
     """Name this when rating the answer."""
+    plan_name: _builtins.str
+    """The plan whose root answered in the end."""
     @_builtins.property
     def finished(self) -> _decoding_pb2.Finished:
         """Reason and usage."""
@@ -244,6 +415,10 @@ class GenerateFinished(_message.Message):
     @_builtins.property
     def lossy_rules(self) -> _containers.RepeatedScalarFieldContainer[_decoding_pb2.AcceptanceRule.ValueType]:
         """Acceptance rules in use at the root that may change the answer; empty under EXACT."""
+
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageDecision]:
+        """What was decided on the way, in order."""
 
     def __init__(
         self,
@@ -254,10 +429,12 @@ class GenerateFinished(_message.Message):
         lossy_rules: _abc.Iterable[_decoding_pb2.AcceptanceRule.ValueType] | None = ...,
         num_failovers: _builtins.int = ...,
         decision_id: _builtins.str = ...,
+        stages: _abc.Iterable[Global___StageDecision] | None = ...,
+        plan_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "exactness", b"exactness", "finished", b"finished", "lossy_rules", b"lossy_rules", "num_failovers", b"num_failovers", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "exactness", b"exactness", "finished", b"finished", "lossy_rules", b"lossy_rules", "num_failovers", b"num_failovers", "plan_name", b"plan_name", "seed", b"seed", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -272,31 +449,55 @@ class Candidate(_message.Message):
     PLAN_NAME_FIELD_NUMBER: _builtins.int
     PREDICTED_S_FIELD_NUMBER: _builtins.int
     PREDICTED_QUALITY_FIELD_NUMBER: _builtins.int
+    QUALITY_BOUND_FIELD_NUMBER: _builtins.int
+    PREDICTED_COST_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
     plan_name: _builtins.str
     """Its name in the configuration."""
     predicted_s: _builtins.float
     """Predicted seconds to the end of the answer; absent if the policy predicts none."""
     predicted_quality: _builtins.float
     """Predicted quality in [0, 1]; absent without a quality head."""
+    quality_bound: _builtins.float
+    """What the quality is at least, with confidence; absent where there is too little evidence."""
+    predicted_cost: _builtins.float
+    """Predicted cost, in the unit of the tiers' prices."""
+    probability: _builtins.float
+    """Probability with which the policy picks it."""
+    refused: _builtins.str
+    """Why it could not be picked; empty if it could."""
     def __init__(
         self,
         *,
         plan_name: _builtins.str = ...,
         predicted_s: _builtins.float | None = ...,
         predicted_quality: _builtins.float | None = ...,
+        quality_bound: _builtins.float | None = ...,
+        predicted_cost: _builtins.float | None = ...,
+        probability: _builtins.float = ...,
+        refused: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_predicted_quality", b"_predicted_quality", "_predicted_s", b"_predicted_s", "predicted_quality", b"predicted_quality", "predicted_s", b"predicted_s"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_predicted_cost", b"_predicted_cost", "_predicted_quality", b"_predicted_quality", "_predicted_s", b"_predicted_s", "_quality_bound", b"_quality_bound", "predicted_cost", b"predicted_cost", "predicted_quality", b"predicted_quality", "predicted_s", b"predicted_s", "quality_bound", b"quality_bound"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_predicted_quality", b"_predicted_quality", "_predicted_s", b"_predicted_s", "plan_name", b"plan_name", "predicted_quality", b"predicted_quality", "predicted_s", b"predicted_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_predicted_cost", b"_predicted_cost", "_predicted_quality", b"_predicted_quality", "_predicted_s", b"_predicted_s", "_quality_bound", b"_quality_bound", "plan_name", b"plan_name", "predicted_cost", b"predicted_cost", "predicted_quality", b"predicted_quality", "predicted_s", b"predicted_s", "probability", b"probability", "quality_bound", b"quality_bound", "refused", b"refused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__predicted_cost: _TypeAlias = _typing.Literal["predicted_cost"]  # noqa: Y015
+    _WhichOneofArgType__predicted_cost: _TypeAlias = _typing.Literal["_predicted_cost", b"_predicted_cost"]  # noqa: Y015
     _WhichOneofReturnType__predicted_quality: _TypeAlias = _typing.Literal["predicted_quality"]  # noqa: Y015
     _WhichOneofArgType__predicted_quality: _TypeAlias = _typing.Literal["_predicted_quality", b"_predicted_quality"]  # noqa: Y015
     _WhichOneofReturnType__predicted_s: _TypeAlias = _typing.Literal["predicted_s"]  # noqa: Y015
     _WhichOneofArgType__predicted_s: _TypeAlias = _typing.Literal["_predicted_s", b"_predicted_s"]  # noqa: Y015
+    _WhichOneofReturnType__quality_bound: _TypeAlias = _typing.Literal["quality_bound"]  # noqa: Y015
+    _WhichOneofArgType__quality_bound: _TypeAlias = _typing.Literal["_quality_bound", b"_quality_bound"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__predicted_cost) -> _WhichOneofReturnType__predicted_cost | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__predicted_quality) -> _WhichOneofReturnType__predicted_quality | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__predicted_s) -> _WhichOneofReturnType__predicted_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quality_bound) -> _WhichOneofReturnType__quality_bound | None: ...
 
 Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
 
@@ -314,6 +515,11 @@ class Decision(_message.Message):
     CANDIDATES_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     COMPUTE_NS_FIELD_NUMBER: _builtins.int
+    FORCED_FIELD_NUMBER: _builtins.int
+    INSUFFICIENT_EVIDENCE_FIELD_NUMBER: _builtins.int
+    PREDICTOR_DIGEST_FIELD_NUMBER: _builtins.int
+    POLICY_EPOCH_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """Unique; outcomes and ratings name it."""
     plan_name: _builtins.str
@@ -326,6 +532,16 @@ class Decision(_message.Message):
     """In words, for people."""
     compute_ns: _builtins.int
     """Time that the decision took, nanoseconds."""
+    forced: _builtins.str
+    """Why the policy had no choice; empty if it had."""
+    insufficient_evidence: _builtins.bool
+    """A quality was asked for of which too little is known; the plan is the fallback."""
+    predictor_digest: _builtins.str
+    """sha256 of the predictor behind it; empty without one."""
+    policy_epoch: _builtins.str
+    """Epoch of the learned policy under which it was made; empty without one."""
+    policy_version: _builtins.int
+    """Its version."""
     @_builtins.property
     def plan(self) -> _decoding_pb2.Plan:
         """The plan with every address filled in."""
@@ -345,10 +561,15 @@ class Decision(_message.Message):
         candidates: _abc.Iterable[Global___Candidate] | None = ...,
         reason: _builtins.str = ...,
         compute_ns: _builtins.int = ...,
+        forced: _builtins.str = ...,
+        insufficient_evidence: _builtins.bool = ...,
+        predictor_digest: _builtins.str = ...,
+        policy_epoch: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "compute_ns", b"compute_ns", "decision_id", b"decision_id", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy", "propensity", b"propensity", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "compute_ns", b"compute_ns", "decision_id", b"decision_id", "forced", b"forced", "insufficient_evidence", b"insufficient_evidence", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy", "policy_epoch", b"policy_epoch", "policy_version", b"policy_version", "predictor_digest", b"predictor_digest", "propensity", b"propensity", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -365,8 +586,11 @@ class RouteRequest(_message.Message):
     STOP_FIELD_NUMBER: _builtins.int
     OBJECTIVE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """The caller's own word for the kind of request."""
+    session_id: _builtins.str
+    """The conversation that it belongs to; may be empty."""
     @_builtins.property
     def prompt(self) -> _decoding_pb2.Prompt:
         """The prompt."""
@@ -391,10 +615,11 @@ class RouteRequest(_message.Message):
         stop: _decoding_pb2.StopConditions | None = ...,
         objective: Global___Objective | None = ...,
         kind: _builtins.str = ...,
+        session_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["objective", b"objective", "prompt", b"prompt", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "objective", b"objective", "prompt", b"prompt", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "objective", b"objective", "prompt", b"prompt", "sampling", b"sampling", "session_id", b"session_id", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

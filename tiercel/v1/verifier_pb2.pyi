@@ -79,12 +79,16 @@ class GenerateOpen(_message.Message):
     LOGPROBS_FIELD_NUMBER: _builtins.int
     NUM_TOP_LOGPROBS_FIELD_NUMBER: _builtins.int
     CONSTRAINT_FIELD_NUMBER: _builtins.int
+    DRAFT_PREFIX_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request that all this is for."""
     logprobs: _builtins.bool
     """Send log-probabilities."""
     num_top_logprobs: _builtins.int
     """Send so many alternatives with each, at most 20."""
+    evidence: _builtins.bool
+    """Send the evidence of each token."""
     @_builtins.property
     def plan(self) -> _decoding_pb2.Plan:
         """The plan whose root is this tier."""
@@ -109,6 +113,10 @@ class GenerateOpen(_message.Message):
     def constraint(self) -> _decoding_pb2.Constraint:
         """What the answer has to match."""
 
+    @_builtins.property
+    def draft_prefix(self) -> Global___DraftPrefix:
+        """What another tier said in this answer's place: a draft, judged in blocks like any other."""
+
     def __init__(
         self,
         *,
@@ -121,14 +129,50 @@ class GenerateOpen(_message.Message):
         logprobs: _builtins.bool = ...,
         num_top_logprobs: _builtins.int = ...,
         constraint: _decoding_pb2.Constraint | None = ...,
+        draft_prefix: Global___DraftPrefix | None = ...,
+        evidence: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "plan", b"plan", "prompt", b"prompt", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "draft_prefix", b"draft_prefix", "plan", b"plan", "prompt", b"prompt", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_token_ids", b"committed_token_ids", "constraint", b"constraint", "logprobs", b"logprobs", "num_top_logprobs", b"num_top_logprobs", "plan", b"plan", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_token_ids", b"committed_token_ids", "constraint", b"constraint", "draft_prefix", b"draft_prefix", "evidence", b"evidence", "logprobs", b"logprobs", "num_top_logprobs", b"num_top_logprobs", "plan", b"plan", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GenerateOpen: _TypeAlias = GenerateOpen  # noqa: Y015
+
+@_typing.final
+class DraftPrefix(_message.Message):
+    """The beginning of an answer as another tier gave it. What is not accepted of it stays a source of
+    later drafts.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIER_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    tier: _builtins.str
+    """The tier's name."""
+    text: _builtins.str
+    """Their text, for a tier with another tokenizer."""
+    @_builtins.property
+    def ids(self) -> _decoding_pb2.TokenIds:
+        """The tokens, in that tier's vocabulary."""
+
+    def __init__(
+        self,
+        *,
+        tier: _builtins.str = ...,
+        ids: _decoding_pb2.TokenIds | None = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "text", b"text", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftPrefix: _TypeAlias = DraftPrefix  # noqa: Y015
 
 @_typing.final
 class GenerateFinish(_message.Message):

@@ -1,4 +1,4 @@
-"""What a predictor of quality is fitted on: prompts as features, and what each plan made of them."""
+"""What a quality predictor is fitted on: prompts as features, and what each plan made of them."""
 
 from dataclasses import dataclass
 

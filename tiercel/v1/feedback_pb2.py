@@ -23,37 +23,76 @@ _sym_db = _symbol_database.Default()
 
 
 from tiercel.v1 import decoding_pb2 as tiercel_dot_v1_dot_decoding__pb2
+from tiercel.v1 import router_pb2 as tiercel_dot_v1_dot_router__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tiercel/v1/feedback.proto\x12\ntiercel.v1\x1a\x19tiercel/v1/decoding.proto\"\xe5\x01\n\x07Outcome\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x11\n\tplan_name\x18\x05 \x01(\t\x12\x1e\n\x04plan\x18\x06 \x01(\x0b\x32\x10.tiercel.v1.Plan\x12\x12\n\npropensity\x18\x07 \x01(\x01\x12(\n\x06reason\x18\x08 \x01(\x0e\x32\x18.tiercel.v1.FinishReason\x12 \n\x05usage\x18\t \x01(\x0b\x32\x11.tiercel.v1.Usage\"6\n\rReportRequest\x12%\n\x08outcomes\x18\x01 \x03(\x0b\x32\x13.tiercel.v1.Outcome\"=\n\x0eReportResponse\x12\x13\n\x0bnum_applied\x18\x01 \x01(\r\x12\x16\n\x0enum_duplicates\x18\x02 \x01(\r\"R\n\x0bRateRequest\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\r\n\x05rater\x18\x04 \x01(\t\"!\n\x0cRateResponse\x12\x11\n\tduplicate\x18\x01 \x01(\x08\"\xe3\x01\n\nPairPolicy\x12\x0f\n\x07\x64rafter\x18\x01 \x01(\t\x12\x10\n\x08verifier\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x1e\n\x16num_speculative_tokens\x18\x04 \x01(\r\x12\x18\n\x10\x64raft_confidence\x18\x05 \x01(\x01\x12\x17\n\x0f\x61\x63\x63\x65ptance_rate\x18\x06 \x01(\x01\x12\x19\n\x11num_judged_tokens\x18\x07 \x01(\x04\x12\x1a\n\x12\x64raft_ns_per_token\x18\x08 \x01(\x01\x12\x1a\n\x12verify_ns_per_pass\x18\t \x01(\x01\"V\n\rLearnedPolicy\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12%\n\x05pairs\x18\x03 \x03(\x0b\x32\x16.tiercel.v1.PairPolicy\"\x12\n\x10GetPolicyRequest\">\n\x11GetPolicyResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.tiercel.v1.LearnedPolicy\"8\n\x0cWatchRequest\x12\x14\n\x0chave_version\x18\x01 \x01(\x04\x12\x12\n\nhave_epoch\x18\x02 \x01(\t\":\n\rWatchResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.tiercel.v1.LearnedPolicy2\x90\x02\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12?\n\x06Report\x12\x19.tiercel.v1.ReportRequest\x1a\x1a.tiercel.v1.ReportResponse\x12\x39\n\x04Rate\x12\x17.tiercel.v1.RateRequest\x1a\x18.tiercel.v1.RateResponse\x12H\n\tGetPolicy\x12\x1c.tiercel.v1.GetPolicyRequest\x1a\x1d.tiercel.v1.GetPolicyResponse\x12>\n\x05Watch\x12\x18.tiercel.v1.WatchRequest\x1a\x19.tiercel.v1.WatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tiercel/v1/feedback.proto\x12\ntiercel.v1\x1a\x19tiercel/v1/decoding.proto\x1a\x17tiercel/v1/router.proto\"\xdd\x03\n\x07Outcome\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x11\n\tplan_name\x18\x05 \x01(\t\x12\x1e\n\x04plan\x18\x06 \x01(\x0b\x32\x10.tiercel.v1.Plan\x12\x12\n\npropensity\x18\x07 \x01(\x01\x12(\n\x06reason\x18\x08 \x01(\x0e\x32\x18.tiercel.v1.FinishReason\x12 \n\x05usage\x18\t \x01(\x0b\x32\x11.tiercel.v1.Usage\x12)\n\ncandidates\x18\n \x03(\x0b\x32\x15.tiercel.v1.Candidate\x12\x0e\n\x06policy\x18\x0b \x01(\t\x12\x14\n\x0cpolicy_epoch\x18\x0c \x01(\t\x12\x16\n\x0epolicy_version\x18\r \x01(\x04\x12\x0e\n\x06\x66orced\x18\x0e \x01(\t\x12)\n\x06stages\x18\x0f \x03(\x0b\x32\x19.tiercel.v1.StageDecision\x12%\n\x08rule_use\x18\x10 \x01(\x0b\x32\x13.tiercel.v1.RuleUse\x12\x12\n\nsession_id\x18\x11 \x01(\t\x12\x17\n\x0fnum_outstanding\x18\x12 \x01(\r\"\x9b\x01\n\nDraftScore\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0f\n\x07\x64rafter\x18\x04 \x01(\t\x12\x10\n\x08verifier\x18\x05 \x01(\t\x12\x1a\n\x12num_matched_tokens\x18\x06 \x01(\r\x12\x19\n\x11num_missed_tokens\x18\x07 \x01(\r\"\xfe\x01\n\x05\x41udit\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12(\n\x04rule\x18\x04 \x01(\x0e\x32\x1a.tiercel.v1.AcceptanceRule\x12\x12\n\nstrictness\x18\x05 \x01(\x01\x12\x12\n\ndivergence\x18\x06 \x01(\x01\x12\x0e\n\x06harmed\x18\x07 \x01(\x08\x12\x0e\n\x06method\x18\x08 \x01(\t\x12\x0c\n\x04loss\x18\t \x01(\x01\x12\x14\n\x0cpolicy_epoch\x18\n \x01(\t\x12\x16\n\x0epolicy_version\x18\x0b \x01(\x04\x12\x12\n\ncertifying\x18\x0c \x01(\x08\"\x87\x01\n\rReportRequest\x12%\n\x08outcomes\x18\x01 \x03(\x0b\x32\x13.tiercel.v1.Outcome\x12,\n\x0c\x64raft_scores\x18\x02 \x03(\x0b\x32\x16.tiercel.v1.DraftScore\x12!\n\x06\x61udits\x18\x03 \x03(\x0b\x32\x11.tiercel.v1.Audit\"=\n\x0eReportResponse\x12\x13\n\x0bnum_applied\x18\x01 \x01(\r\x12\x16\n\x0enum_duplicates\x18\x02 \x01(\r\"R\n\x0bRateRequest\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\r\n\x05rater\x18\x04 \x01(\t\"!\n\x0cRateResponse\x12\x11\n\tduplicate\x18\x01 \x01(\x08\"\xe3\x01\n\nPairPolicy\x12\x0f\n\x07\x64rafter\x18\x01 \x01(\t\x12\x10\n\x08verifier\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x1e\n\x16num_speculative_tokens\x18\x04 \x01(\r\x12\x18\n\x10\x64raft_confidence\x18\x05 \x01(\x01\x12\x17\n\x0f\x61\x63\x63\x65ptance_rate\x18\x06 \x01(\x01\x12\x19\n\x11num_judged_tokens\x18\x07 \x01(\x04\x12\x1a\n\x12\x64raft_ns_per_token\x18\x08 \x01(\x01\x12\x1a\n\x12verify_ns_per_pass\x18\t \x01(\x01\"\x9c\x02\n\x10StrictnessPolicy\x12(\n\x04rule\x18\x01 \x01(\x0e\x32\x1a.tiercel.v1.AcceptanceRule\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x12\n\nstrictness\x18\x03 \x01(\x01\x12\x1e\n\x11target_divergence\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\ndivergence\x18\x05 \x01(\x01\x12\x13\n\x0bnum_answers\x18\x06 \x01(\x04\x12\x12\n\nnum_audits\x18\x07 \x01(\x04\x12\x12\n\nnum_harmed\x18\x08 \x01(\x04\x12\x12\n\nharm_bound\x18\t \x01(\x01\x12\x11\n\tcertified\x18\n \x01(\x08\x12\x0e\n\x06\x66rozen\x18\x0b \x01(\x08\x42\x14\n\x12_target_divergence\"\xc6\x01\n\nTierPolicy\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\x17\n\x0fmin_outstanding\x18\x02 \x01(\r\x12\x0e\n\x06pass_s\x18\x03 \x01(\x01\x12\x18\n\x10pass_s_per_token\x18\x04 \x01(\x01\x12\x1b\n\x13prefill_s_per_token\x18\x05 \x01(\x01\x12\x19\n\x11\x66irst_token_p50_s\x18\x06 \x01(\x01\x12\x19\n\x11\x66irst_token_p95_s\x18\x07 \x01(\x01\x12\x14\n\x0cnum_requests\x18\x08 \x01(\x04\"j\n\x0bRootQuality\x12\x0c\n\x04root\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04mean\x18\x03 \x01(\x01\x12\r\n\x05lower\x18\x04 \x01(\x01\x12\r\n\x05upper\x18\x05 \x01(\x01\x12\x13\n\x0bnum_ratings\x18\x06 \x01(\x01\"K\n\x05Trial\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\x12\x13\n\x0brolled_back\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xcf\x02\n\rLearnedPolicy\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12%\n\x05pairs\x18\x03 \x03(\x0b\x32\x16.tiercel.v1.PairPolicy\x12\x30\n\nstrictness\x18\x04 \x03(\x0b\x32\x1c.tiercel.v1.StrictnessPolicy\x12%\n\x05tiers\x18\x05 \x03(\x0b\x32\x16.tiercel.v1.TierPolicy\x12*\n\tqualities\x18\x06 \x03(\x0b\x32\x17.tiercel.v1.RootQuality\x12\x18\n\x0b\x63ost_weight\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06\x66rozen\x18\x08 \x01(\x08\x12\x15\n\rfrozen_reason\x18\t \x01(\t\x12!\n\x06trials\x18\n \x03(\x0b\x32\x11.tiercel.v1.TrialB\x0e\n\x0c_cost_weight\"/\n\rFreezeRequest\x12\x0e\n\x06\x66rozen\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\"!\n\x0e\x46reezeResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04\"2\n\x0fRollbackRequest\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"#\n\x10RollbackResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04\",\n\x0cResetRequest\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\" \n\rResetResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04\"1\n\x11GetHistoryRequest\x12\x12\n\x05limit\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_limit\"9\n\x12GetHistoryResponse\x12#\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x12.tiercel.v1.Change\"W\n\x06\x43hange\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0c\n\x04\x61t_s\x18\x02 \x01(\x01\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\x0f\n\rExportRequest\"\x1e\n\x0e\x45xportResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x1d\n\rImportRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"0\n\x0eImportResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\"\x12\n\x10GetPolicyRequest\">\n\x11GetPolicyResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.tiercel.v1.LearnedPolicy\"8\n\x0cWatchRequest\x12\x14\n\x0chave_version\x18\x01 \x01(\x04\x12\x12\n\nhave_epoch\x18\x02 \x01(\t\":\n\rWatchResponse\x12)\n\x06policy\x18\x01 \x01(\x0b\x32\x19.tiercel.v1.LearnedPolicy2\xa9\x05\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12?\n\x06Report\x12\x19.tiercel.v1.ReportRequest\x1a\x1a.tiercel.v1.ReportResponse\x12\x39\n\x04Rate\x12\x17.tiercel.v1.RateRequest\x1a\x18.tiercel.v1.RateResponse\x12H\n\tGetPolicy\x12\x1c.tiercel.v1.GetPolicyRequest\x1a\x1d.tiercel.v1.GetPolicyResponse\x12>\n\x05Watch\x12\x18.tiercel.v1.WatchRequest\x1a\x19.tiercel.v1.WatchResponse0\x01\x12?\n\x06\x46reeze\x12\x19.tiercel.v1.FreezeRequest\x1a\x1a.tiercel.v1.FreezeResponse\x12\x45\n\x08Rollback\x12\x1b.tiercel.v1.RollbackRequest\x1a\x1c.tiercel.v1.RollbackResponse\x12<\n\x05Reset\x12\x18.tiercel.v1.ResetRequest\x1a\x19.tiercel.v1.ResetResponse\x12K\n\nGetHistory\x12\x1d.tiercel.v1.GetHistoryRequest\x1a\x1e.tiercel.v1.GetHistoryResponse\x12\x41\n\x06\x45xport\x12\x19.tiercel.v1.ExportRequest\x1a\x1a.tiercel.v1.ExportResponse0\x01\x12\x41\n\x06Import\x12\x19.tiercel.v1.ImportRequest\x1a\x1a.tiercel.v1.ImportResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tiercel.v1.feedback_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=69
-  _globals['_OUTCOME']._serialized_end=298
-  _globals['_REPORTREQUEST']._serialized_start=300
-  _globals['_REPORTREQUEST']._serialized_end=354
-  _globals['_REPORTRESPONSE']._serialized_start=356
-  _globals['_REPORTRESPONSE']._serialized_end=417
-  _globals['_RATEREQUEST']._serialized_start=419
-  _globals['_RATEREQUEST']._serialized_end=501
-  _globals['_RATERESPONSE']._serialized_start=503
-  _globals['_RATERESPONSE']._serialized_end=536
-  _globals['_PAIRPOLICY']._serialized_start=539
-  _globals['_PAIRPOLICY']._serialized_end=766
-  _globals['_LEARNEDPOLICY']._serialized_start=768
-  _globals['_LEARNEDPOLICY']._serialized_end=854
-  _globals['_GETPOLICYREQUEST']._serialized_start=856
-  _globals['_GETPOLICYREQUEST']._serialized_end=874
-  _globals['_GETPOLICYRESPONSE']._serialized_start=876
-  _globals['_GETPOLICYRESPONSE']._serialized_end=938
-  _globals['_WATCHREQUEST']._serialized_start=940
-  _globals['_WATCHREQUEST']._serialized_end=996
-  _globals['_WATCHRESPONSE']._serialized_start=998
-  _globals['_WATCHRESPONSE']._serialized_end=1056
-  _globals['_FEEDBACK']._serialized_start=1059
-  _globals['_FEEDBACK']._serialized_end=1331
+  _globals['_OUTCOME']._serialized_start=94
+  _globals['_OUTCOME']._serialized_end=571
+  _globals['_DRAFTSCORE']._serialized_start=574
+  _globals['_DRAFTSCORE']._serialized_end=729
+  _globals['_AUDIT']._serialized_start=732
+  _globals['_AUDIT']._serialized_end=986
+  _globals['_REPORTREQUEST']._serialized_start=989
+  _globals['_REPORTREQUEST']._serialized_end=1124
+  _globals['_REPORTRESPONSE']._serialized_start=1126
+  _globals['_REPORTRESPONSE']._serialized_end=1187
+  _globals['_RATEREQUEST']._serialized_start=1189
+  _globals['_RATEREQUEST']._serialized_end=1271
+  _globals['_RATERESPONSE']._serialized_start=1273
+  _globals['_RATERESPONSE']._serialized_end=1306
+  _globals['_PAIRPOLICY']._serialized_start=1309
+  _globals['_PAIRPOLICY']._serialized_end=1536
+  _globals['_STRICTNESSPOLICY']._serialized_start=1539
+  _globals['_STRICTNESSPOLICY']._serialized_end=1823
+  _globals['_TIERPOLICY']._serialized_start=1826
+  _globals['_TIERPOLICY']._serialized_end=2024
+  _globals['_ROOTQUALITY']._serialized_start=2026
+  _globals['_ROOTQUALITY']._serialized_end=2132
+  _globals['_TRIAL']._serialized_start=2134
+  _globals['_TRIAL']._serialized_end=2209
+  _globals['_LEARNEDPOLICY']._serialized_start=2212
+  _globals['_LEARNEDPOLICY']._serialized_end=2547
+  _globals['_FREEZEREQUEST']._serialized_start=2549
+  _globals['_FREEZEREQUEST']._serialized_end=2596
+  _globals['_FREEZERESPONSE']._serialized_start=2598
+  _globals['_FREEZERESPONSE']._serialized_end=2631
+  _globals['_ROLLBACKREQUEST']._serialized_start=2633
+  _globals['_ROLLBACKREQUEST']._serialized_end=2683
+  _globals['_ROLLBACKRESPONSE']._serialized_start=2685
+  _globals['_ROLLBACKRESPONSE']._serialized_end=2720
+  _globals['_RESETREQUEST']._serialized_start=2722
+  _globals['_RESETREQUEST']._serialized_end=2766
+  _globals['_RESETRESPONSE']._serialized_start=2768
+  _globals['_RESETRESPONSE']._serialized_end=2800
+  _globals['_GETHISTORYREQUEST']._serialized_start=2802
+  _globals['_GETHISTORYREQUEST']._serialized_end=2851
+  _globals['_GETHISTORYRESPONSE']._serialized_start=2853
+  _globals['_GETHISTORYRESPONSE']._serialized_end=2910
+  _globals['_CHANGE']._serialized_start=2912
+  _globals['_CHANGE']._serialized_end=2999
+  _globals['_EXPORTREQUEST']._serialized_start=3001
+  _globals['_EXPORTREQUEST']._serialized_end=3016
+  _globals['_EXPORTRESPONSE']._serialized_start=3018
+  _globals['_EXPORTRESPONSE']._serialized_end=3048
+  _globals['_IMPORTREQUEST']._serialized_start=3050
+  _globals['_IMPORTREQUEST']._serialized_end=3079
+  _globals['_IMPORTRESPONSE']._serialized_start=3081
+  _globals['_IMPORTRESPONSE']._serialized_end=3129
+  _globals['_GETPOLICYREQUEST']._serialized_start=3131
+  _globals['_GETPOLICYREQUEST']._serialized_end=3149
+  _globals['_GETPOLICYRESPONSE']._serialized_start=3151
+  _globals['_GETPOLICYRESPONSE']._serialized_end=3213
+  _globals['_WATCHREQUEST']._serialized_start=3215
+  _globals['_WATCHREQUEST']._serialized_end=3271
+  _globals['_WATCHRESPONSE']._serialized_start=3273
+  _globals['_WATCHRESPONSE']._serialized_end=3331
+  _globals['_FEEDBACK']._serialized_start=3334
+  _globals['_FEEDBACK']._serialized_end=4015
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from tiercel.v1 import decoding_pb2 as _decoding_pb2
+from tiercel.v1 import router_pb2 as _router_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -34,6 +35,15 @@ class Outcome(_message.Message):
     PROPENSITY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    POLICY_EPOCH_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    FORCED_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    RULE_USE_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    NUM_OUTSTANDING_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique to this outcome; a second delivery is ignored."""
     decision_id: _builtins.str
@@ -48,6 +58,18 @@ class Outcome(_message.Message):
     """Probability with which the policy picked it."""
     reason: _decoding_pb2.FinishReason.ValueType
     """Why the answer ended."""
+    policy: _builtins.str
+    """Which policy of the router decided."""
+    policy_epoch: _builtins.str
+    """Epoch of the learned policy under which it was decided."""
+    policy_version: _builtins.int
+    """Its version."""
+    forced: _builtins.str
+    """Why there was no choice; empty if there was one."""
+    session_id: _builtins.str
+    """The conversation; may be empty."""
+    num_outstanding: _builtins.int
+    """Requests that the router had open at the root when this one began."""
     @_builtins.property
     def plan(self) -> _decoding_pb2.Plan:
         """The plan that was used."""
@@ -55,6 +77,18 @@ class Outcome(_message.Message):
     @_builtins.property
     def usage(self) -> _decoding_pb2.Usage:
         """What it used."""
+
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[_router_pb2.Candidate]:
+        """Everything that was weighed, the chosen plan included."""
+
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[_router_pb2.StageDecision]:
+        """What was decided on the way."""
+
+    @_builtins.property
+    def rule_use(self) -> _decoding_pb2.RuleUse:
+        """What the root's rule did; absent under EXACT."""
 
     def __init__(
         self,
@@ -68,34 +102,167 @@ class Outcome(_message.Message):
         propensity: _builtins.float = ...,
         reason: _decoding_pb2.FinishReason.ValueType = ...,
         usage: _decoding_pb2.Usage | None = ...,
+        candidates: _abc.Iterable[_router_pb2.Candidate] | None = ...,
+        policy: _builtins.str = ...,
+        policy_epoch: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
+        forced: _builtins.str = ...,
+        stages: _abc.Iterable[_router_pb2.StageDecision] | None = ...,
+        rule_use: _decoding_pb2.RuleUse | None = ...,
+        session_id: _builtins.str = ...,
+        num_outstanding: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "rule_use", b"rule_use", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "event_id", b"event_id", "kind", b"kind", "plan", b"plan", "plan_name", b"plan_name", "propensity", b"propensity", "reason", b"reason", "request_id", b"request_id", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "decision_id", b"decision_id", "event_id", b"event_id", "forced", b"forced", "kind", b"kind", "num_outstanding", b"num_outstanding", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy", "policy_epoch", b"policy_epoch", "policy_version", b"policy_version", "propensity", b"propensity", "reason", b"reason", "request_id", b"request_id", "rule_use", b"rule_use", "session_id", b"session_id", "stages", b"stages", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
+class DraftScore(_message.Message):
+    """What a drafter would have done for an answer in which it had no part, found by scoring it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DRAFTER_FIELD_NUMBER: _builtins.int
+    VERIFIER_FIELD_NUMBER: _builtins.int
+    NUM_MATCHED_TOKENS_FIELD_NUMBER: _builtins.int
+    NUM_MISSED_TOKENS_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """Unique to this score; a second delivery is ignored."""
+    decision_id: _builtins.str
+    """The decision behind the answer."""
+    kind: _builtins.str
+    """The caller's own word for the kind of request; may be empty."""
+    drafter: _builtins.str
+    """Name of the drafting tier."""
+    verifier: _builtins.str
+    """Name of the tier that answered."""
+    num_matched_tokens: _builtins.int
+    """Tokens of the answer that it would have drafted."""
+    num_missed_tokens: _builtins.int
+    """Tokens in whose place it would have drafted another one."""
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        decision_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        drafter: _builtins.str = ...,
+        verifier: _builtins.str = ...,
+        num_matched_tokens: _builtins.int = ...,
+        num_missed_tokens: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "drafter", b"drafter", "event_id", b"event_id", "kind", b"kind", "num_matched_tokens", b"num_matched_tokens", "num_missed_tokens", b"num_missed_tokens", "verifier", b"verifier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftScore: _TypeAlias = DraftScore  # noqa: Y015
+
+@_typing.final
+class Audit(_message.Message):
+    """An answer under a lossy rule, held against what EXACT gives with the same seed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    STRICTNESS_FIELD_NUMBER: _builtins.int
+    DIVERGENCE_FIELD_NUMBER: _builtins.int
+    HARMED_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
+    POLICY_EPOCH_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    CERTIFYING_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """Unique to this audit; a second delivery is ignored."""
+    decision_id: _builtins.str
+    """The decision behind the answer."""
+    kind: _builtins.str
+    """The caller's own word for the kind of request; may be empty."""
+    rule: _decoding_pb2.AcceptanceRule.ValueType
+    """The rule that was in force."""
+    strictness: _builtins.float
+    """Its strictness."""
+    divergence: _builtins.float
+    """Share of the answer's tokens that EXACT would have refused."""
+    harmed: _builtins.bool
+    """Whether the answer is worse than EXACT's."""
+    method: _builtins.str
+    """How that was found: score, judge or likelihood."""
+    loss: _builtins.float
+    """By how much, in the unit of the method; above 0 is worse."""
+    policy_epoch: _builtins.str
+    """Epoch of the learned policy under which the answer was given."""
+    policy_version: _builtins.int
+    """Its version."""
+    certifying: _builtins.bool
+    """The strictness was set on purpose, for certification."""
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        decision_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        rule: _decoding_pb2.AcceptanceRule.ValueType = ...,
+        strictness: _builtins.float = ...,
+        divergence: _builtins.float = ...,
+        harmed: _builtins.bool = ...,
+        method: _builtins.str = ...,
+        loss: _builtins.float = ...,
+        policy_epoch: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
+        certifying: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certifying", b"certifying", "decision_id", b"decision_id", "divergence", b"divergence", "event_id", b"event_id", "harmed", b"harmed", "kind", b"kind", "loss", b"loss", "method", b"method", "policy_epoch", b"policy_epoch", "policy_version", b"policy_version", "rule", b"rule", "strictness", b"strictness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Audit: _TypeAlias = Audit  # noqa: Y015
+
+@_typing.final
 class ReportRequest(_message.Message):
-    """Some outcomes."""
+    """Some events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTCOMES_FIELD_NUMBER: _builtins.int
+    DRAFT_SCORES_FIELD_NUMBER: _builtins.int
+    AUDITS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Outcome]:
+        """In any order."""
+
+    @_builtins.property
+    def draft_scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___DraftScore]:
+        """In any order."""
+
+    @_builtins.property
+    def audits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Audit]:
         """In any order."""
 
     def __init__(
         self,
         *,
         outcomes: _abc.Iterable[Global___Outcome] | None = ...,
+        draft_scores: _abc.Iterable[Global___DraftScore] | None = ...,
+        audits: _abc.Iterable[Global___Audit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audits", b"audits", "draft_scores", b"draft_scores", "outcomes", b"outcomes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -110,9 +277,9 @@ class ReportResponse(_message.Message):
     NUM_APPLIED_FIELD_NUMBER: _builtins.int
     NUM_DUPLICATES_FIELD_NUMBER: _builtins.int
     num_applied: _builtins.int
-    """Outcomes that changed what is known."""
+    """Events that changed what is known, or will."""
     num_duplicates: _builtins.int
-    """Outcomes that were known already."""
+    """Events that were known already."""
     def __init__(
         self,
         *,
@@ -238,6 +405,196 @@ class PairPolicy(_message.Message):
 Global___PairPolicy: _TypeAlias = PairPolicy  # noqa: Y015
 
 @_typing.final
+class StrictnessPolicy(_message.Message):
+    """What is learned about a lossy rule, for one kind of request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STRICTNESS_FIELD_NUMBER: _builtins.int
+    TARGET_DIVERGENCE_FIELD_NUMBER: _builtins.int
+    DIVERGENCE_FIELD_NUMBER: _builtins.int
+    NUM_ANSWERS_FIELD_NUMBER: _builtins.int
+    NUM_AUDITS_FIELD_NUMBER: _builtins.int
+    NUM_HARMED_FIELD_NUMBER: _builtins.int
+    HARM_BOUND_FIELD_NUMBER: _builtins.int
+    CERTIFIED_FIELD_NUMBER: _builtins.int
+    FROZEN_FIELD_NUMBER: _builtins.int
+    rule: _decoding_pb2.AcceptanceRule.ValueType
+    """The rule."""
+    kind: _builtins.str
+    """The kind of request; empty for all kinds together."""
+    strictness: _builtins.float
+    """The strictness to use, where the caller or the operator allows the rule."""
+    target_divergence: _builtins.float
+    """The largest divergence whose harm is certified, which is aimed at; absent before that."""
+    divergence: _builtins.float
+    """Divergence of late."""
+    num_answers: _builtins.int
+    """Answers behind it."""
+    num_audits: _builtins.int
+    """Audits under the present certificate."""
+    num_harmed: _builtins.int
+    """Of these, the harmed ones."""
+    harm_bound: _builtins.float
+    """Upper bound of the share of harmed answers, valid at any time."""
+    certified: _builtins.bool
+    """Whether it is certified: until then audits run at levels that are set on purpose."""
+    frozen: _builtins.bool
+    """Whether it stays as it is."""
+    def __init__(
+        self,
+        *,
+        rule: _decoding_pb2.AcceptanceRule.ValueType = ...,
+        kind: _builtins.str = ...,
+        strictness: _builtins.float = ...,
+        target_divergence: _builtins.float | None = ...,
+        divergence: _builtins.float = ...,
+        num_answers: _builtins.int = ...,
+        num_audits: _builtins.int = ...,
+        num_harmed: _builtins.int = ...,
+        harm_bound: _builtins.float = ...,
+        certified: _builtins.bool = ...,
+        frozen: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_target_divergence", b"_target_divergence", "target_divergence", b"target_divergence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_target_divergence", b"_target_divergence", "certified", b"certified", "divergence", b"divergence", "frozen", b"frozen", "harm_bound", b"harm_bound", "kind", b"kind", "num_answers", b"num_answers", "num_audits", b"num_audits", "num_harmed", b"num_harmed", "rule", b"rule", "strictness", b"strictness", "target_divergence", b"target_divergence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__target_divergence: _TypeAlias = _typing.Literal["target_divergence"]  # noqa: Y015
+    _WhichOneofArgType__target_divergence: _TypeAlias = _typing.Literal["_target_divergence", b"_target_divergence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_divergence) -> _WhichOneofReturnType__target_divergence | None: ...
+
+Global___StrictnessPolicy: _TypeAlias = StrictnessPolicy  # noqa: Y015
+
+@_typing.final
+class TierPolicy(_message.Message):
+    """What is learned about a tier's speed, at one level of load."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIER_FIELD_NUMBER: _builtins.int
+    MIN_OUTSTANDING_FIELD_NUMBER: _builtins.int
+    PASS_S_FIELD_NUMBER: _builtins.int
+    PASS_S_PER_TOKEN_FIELD_NUMBER: _builtins.int
+    PREFILL_S_PER_TOKEN_FIELD_NUMBER: _builtins.int
+    FIRST_TOKEN_P50_S_FIELD_NUMBER: _builtins.int
+    FIRST_TOKEN_P95_S_FIELD_NUMBER: _builtins.int
+    NUM_REQUESTS_FIELD_NUMBER: _builtins.int
+    tier: _builtins.str
+    """The tier."""
+    min_outstanding: _builtins.int
+    """Requests open at once: from this many on, up to the next entry of the tier."""
+    pass_s: _builtins.float
+    """Seconds of a pass over one token."""
+    pass_s_per_token: _builtins.float
+    """Seconds that each further token of a pass takes."""
+    prefill_s_per_token: _builtins.float
+    """Seconds for each token of a prompt."""
+    first_token_p50_s: _builtins.float
+    """Median seconds to the first token."""
+    first_token_p95_s: _builtins.float
+    """Seconds to the first token that 95 of 100 requests keep."""
+    num_requests: _builtins.int
+    """Requests behind this."""
+    def __init__(
+        self,
+        *,
+        tier: _builtins.str = ...,
+        min_outstanding: _builtins.int = ...,
+        pass_s: _builtins.float = ...,
+        pass_s_per_token: _builtins.float = ...,
+        prefill_s_per_token: _builtins.float = ...,
+        first_token_p50_s: _builtins.float = ...,
+        first_token_p95_s: _builtins.float = ...,
+        num_requests: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_token_p50_s", b"first_token_p50_s", "first_token_p95_s", b"first_token_p95_s", "min_outstanding", b"min_outstanding", "num_requests", b"num_requests", "pass_s", b"pass_s", "pass_s_per_token", b"pass_s_per_token", "prefill_s_per_token", b"prefill_s_per_token", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TierPolicy: _TypeAlias = TierPolicy  # noqa: Y015
+
+@_typing.final
+class RootQuality(_message.Message):
+    """What ratings say about answers of one root, for one kind of request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    LOWER_FIELD_NUMBER: _builtins.int
+    UPPER_FIELD_NUMBER: _builtins.int
+    NUM_RATINGS_FIELD_NUMBER: _builtins.int
+    root: _builtins.str
+    """The tier that answers."""
+    kind: _builtins.str
+    """The kind of request; empty for all kinds together."""
+    mean: _builtins.float
+    """Expected score in [0, 1]."""
+    lower: _builtins.float
+    """Lower bound of it."""
+    upper: _builtins.float
+    """Upper bound of it."""
+    num_ratings: _builtins.float
+    """Weight of the ratings behind it."""
+    def __init__(
+        self,
+        *,
+        root: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        mean: _builtins.float = ...,
+        lower: _builtins.float = ...,
+        upper: _builtins.float = ...,
+        num_ratings: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "lower", b"lower", "mean", b"mean", "num_ratings", b"num_ratings", "root", b"root", "upper", b"upper"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RootQuality: _TypeAlias = RootQuality  # noqa: Y015
+
+@_typing.final
+class Trial(_message.Message):
+    """A policy of the router on trial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    ROLLED_BACK_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    policy: _builtins.str
+    """Its name."""
+    share: _builtins.float
+    """Share of requests that it decides; 0: it decides in the shadow, and nothing is done."""
+    rolled_back: _builtins.bool
+    """Whether it was ended, and the incumbent put back."""
+    reason: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        policy: _builtins.str = ...,
+        share: _builtins.float = ...,
+        rolled_back: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "reason", b"reason", "rolled_back", b"rolled_back", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trial: _TypeAlias = Trial  # noqa: Y015
+
+@_typing.final
 class LearnedPolicy(_message.Message):
     """Everything learned, at one moment."""
 
@@ -246,13 +603,42 @@ class LearnedPolicy(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
+    STRICTNESS_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
+    QUALITIES_FIELD_NUMBER: _builtins.int
+    COST_WEIGHT_FIELD_NUMBER: _builtins.int
+    FROZEN_FIELD_NUMBER: _builtins.int
+    FROZEN_REASON_FIELD_NUMBER: _builtins.int
+    TRIALS_FIELD_NUMBER: _builtins.int
     epoch: _builtins.str
     """Identity of the store; another one means that versions do not compare."""
     version: _builtins.int
     """Grows with every change."""
+    cost_weight: _builtins.float
+    """Quality that a second is worth, if a budget steers it."""
+    frozen: _builtins.bool
+    """Whether nothing is learned now."""
+    frozen_reason: _builtins.str
+    """Why it is frozen; empty if it is not."""
     @_builtins.property
     def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PairPolicy]:
         """By pair and kind."""
+
+    @_builtins.property
+    def strictness(self) -> _containers.RepeatedCompositeFieldContainer[Global___StrictnessPolicy]:
+        """By rule and kind."""
+
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TierPolicy]:
+        """By tier and load."""
+
+    @_builtins.property
+    def qualities(self) -> _containers.RepeatedCompositeFieldContainer[Global___RootQuality]:
+        """By root and kind."""
+
+    @_builtins.property
+    def trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
+        """What is on trial."""
 
     def __init__(
         self,
@@ -260,14 +646,340 @@ class LearnedPolicy(_message.Message):
         epoch: _builtins.str = ...,
         version: _builtins.int = ...,
         pairs: _abc.Iterable[Global___PairPolicy] | None = ...,
+        strictness: _abc.Iterable[Global___StrictnessPolicy] | None = ...,
+        tiers: _abc.Iterable[Global___TierPolicy] | None = ...,
+        qualities: _abc.Iterable[Global___RootQuality] | None = ...,
+        cost_weight: _builtins.float | None = ...,
+        frozen: _builtins.bool = ...,
+        frozen_reason: _builtins.str = ...,
+        trials: _abc.Iterable[Global___Trial] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_weight", b"_cost_weight", "cost_weight", b"cost_weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_weight", b"_cost_weight", "cost_weight", b"cost_weight", "epoch", b"epoch", "frozen", b"frozen", "frozen_reason", b"frozen_reason", "pairs", b"pairs", "qualities", b"qualities", "strictness", b"strictness", "tiers", b"tiers", "trials", b"trials", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_weight: _TypeAlias = _typing.Literal["cost_weight"]  # noqa: Y015
+    _WhichOneofArgType__cost_weight: _TypeAlias = _typing.Literal["_cost_weight", b"_cost_weight"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_weight) -> _WhichOneofReturnType__cost_weight | None: ...
+
+Global___LearnedPolicy: _TypeAlias = LearnedPolicy  # noqa: Y015
+
+@_typing.final
+class FreezeRequest(_message.Message):
+    """Asks to stop learning, or to go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROZEN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    frozen: _builtins.bool
+    """Whether to stop."""
+    reason: _builtins.str
+    """Why, for the history."""
+    def __init__(
+        self,
+        *,
+        frozen: _builtins.bool = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "pairs", b"pairs", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frozen", b"frozen", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___LearnedPolicy: _TypeAlias = LearnedPolicy  # noqa: Y015
+Global___FreezeRequest: _TypeAlias = FreezeRequest  # noqa: Y015
+
+@_typing.final
+class FreezeResponse(_message.Message):
+    """It is done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version that this made."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FreezeResponse: _TypeAlias = FreezeResponse  # noqa: Y015
+
+@_typing.final
+class RollbackRequest(_message.Message):
+    """Asks for an earlier policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """A version that the history names."""
+    reason: _builtins.str
+    """Why, for the history."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackRequest: _TypeAlias = RollbackRequest  # noqa: Y015
+
+@_typing.final
+class RollbackResponse(_message.Message):
+    """It is done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version that this made."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackResponse: _TypeAlias = RollbackResponse  # noqa: Y015
+
+@_typing.final
+class ResetRequest(_message.Message):
+    """Asks to forget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHAT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    what: _builtins.str
+    """What: pairs, strictness, tiers, qualities or trials; empty for everything."""
+    reason: _builtins.str
+    """Why, for the history."""
+    def __init__(
+        self,
+        *,
+        what: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetRequest: _TypeAlias = ResetRequest  # noqa: Y015
+
+@_typing.final
+class ResetResponse(_message.Message):
+    """It is done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version that this made."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetResponse: _TypeAlias = ResetResponse  # noqa: Y015
+
+@_typing.final
+class GetHistoryRequest(_message.Message):
+    """Asks for the history."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """At most so many changes. Default 100."""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+
+Global___GetHistoryRequest: _TypeAlias = GetHistoryRequest  # noqa: Y015
+
+@_typing.final
+class GetHistoryResponse(_message.Message):
+    """What changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___Change] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHistoryResponse: _TypeAlias = GetHistoryResponse  # noqa: Y015
+
+@_typing.final
+class Change(_message.Message):
+    """One change of the policy that the store remembers as a whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    AT_S_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version that it made."""
+    at_s: _builtins.float
+    """Seconds since 1970, by the store's clock."""
+    author: _builtins.str
+    """Who or what: an operator's name, learning, drift, a guardrail."""
+    action: _builtins.str
+    """What was done: learned, frozen, thawed, rolled back, reset, imported, trial."""
+    reason: _builtins.str
+    """In words, for people."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        at_s: _builtins.float = ...,
+        author: _builtins.str = ...,
+        action: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "at_s", b"at_s", "author", b"author", "reason", b"reason", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class ExportRequest(_message.Message):
+    """Asks for all that is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportRequest: _TypeAlias = ExportRequest  # noqa: Y015
+
+@_typing.final
+class ExportResponse(_message.Message):
+    """The next piece."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """JSON lines; the first names schema and epoch."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportResponse: _TypeAlias = ExportResponse  # noqa: Y015
+
+@_typing.final
+class ImportRequest(_message.Message):
+    """The next piece of an export."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """JSON lines, cut anywhere."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportRequest: _TypeAlias = ImportRequest  # noqa: Y015
+
+@_typing.final
+class ImportResponse(_message.Message):
+    """It is done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.str
+    """The epoch that the policy has now."""
+    version: _builtins.int
+    """The version that this made."""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportResponse: _TypeAlias = ImportResponse  # noqa: Y015
 
 @_typing.final
 class GetPolicyRequest(_message.Message):

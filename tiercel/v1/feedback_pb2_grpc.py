@@ -55,6 +55,36 @@ class FeedbackStub(object):
                 request_serializer=tiercel_dot_v1_dot_feedback__pb2.WatchRequest.SerializeToString,
                 response_deserializer=tiercel_dot_v1_dot_feedback__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.Freeze = channel.unary_unary(
+                '/tiercel.v1.Feedback/Freeze',
+                request_serializer=tiercel_dot_v1_dot_feedback__pb2.FreezeRequest.SerializeToString,
+                response_deserializer=tiercel_dot_v1_dot_feedback__pb2.FreezeResponse.FromString,
+                _registered_method=True)
+        self.Rollback = channel.unary_unary(
+                '/tiercel.v1.Feedback/Rollback',
+                request_serializer=tiercel_dot_v1_dot_feedback__pb2.RollbackRequest.SerializeToString,
+                response_deserializer=tiercel_dot_v1_dot_feedback__pb2.RollbackResponse.FromString,
+                _registered_method=True)
+        self.Reset = channel.unary_unary(
+                '/tiercel.v1.Feedback/Reset',
+                request_serializer=tiercel_dot_v1_dot_feedback__pb2.ResetRequest.SerializeToString,
+                response_deserializer=tiercel_dot_v1_dot_feedback__pb2.ResetResponse.FromString,
+                _registered_method=True)
+        self.GetHistory = channel.unary_unary(
+                '/tiercel.v1.Feedback/GetHistory',
+                request_serializer=tiercel_dot_v1_dot_feedback__pb2.GetHistoryRequest.SerializeToString,
+                response_deserializer=tiercel_dot_v1_dot_feedback__pb2.GetHistoryResponse.FromString,
+                _registered_method=True)
+        self.Export = channel.unary_stream(
+                '/tiercel.v1.Feedback/Export',
+                request_serializer=tiercel_dot_v1_dot_feedback__pb2.ExportRequest.SerializeToString,
+                response_deserializer=tiercel_dot_v1_dot_feedback__pb2.ExportResponse.FromString,
+                _registered_method=True)
+        self.Import = channel.stream_unary(
+                '/tiercel.v1.Feedback/Import',
+                request_serializer=tiercel_dot_v1_dot_feedback__pb2.ImportRequest.SerializeToString,
+                response_deserializer=tiercel_dot_v1_dot_feedback__pb2.ImportResponse.FromString,
+                _registered_method=True)
 
 
 class FeedbackServicer(object):
@@ -89,6 +119,48 @@ class FeedbackServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Freeze(self, request, context):
+        """Learn no further, or learn again; what is learned stays in force.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rollback(self, request, context):
+        """Put back what was learned at an earlier version. Events that were counted stay counted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reset(self, request, context):
+        """Forget what is learned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHistory(self, request, context):
+        """Who or what changed the policy, and when, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Export(self, request, context):
+        """All that the store keeps, in pieces, to be imported again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Import(self, request_iterator, context):
+        """Replace all that the store keeps by an export; the policy gets a new epoch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FeedbackServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +183,36 @@ def add_FeedbackServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=tiercel_dot_v1_dot_feedback__pb2.WatchRequest.FromString,
                     response_serializer=tiercel_dot_v1_dot_feedback__pb2.WatchResponse.SerializeToString,
+            ),
+            'Freeze': grpc.unary_unary_rpc_method_handler(
+                    servicer.Freeze,
+                    request_deserializer=tiercel_dot_v1_dot_feedback__pb2.FreezeRequest.FromString,
+                    response_serializer=tiercel_dot_v1_dot_feedback__pb2.FreezeResponse.SerializeToString,
+            ),
+            'Rollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollback,
+                    request_deserializer=tiercel_dot_v1_dot_feedback__pb2.RollbackRequest.FromString,
+                    response_serializer=tiercel_dot_v1_dot_feedback__pb2.RollbackResponse.SerializeToString,
+            ),
+            'Reset': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reset,
+                    request_deserializer=tiercel_dot_v1_dot_feedback__pb2.ResetRequest.FromString,
+                    response_serializer=tiercel_dot_v1_dot_feedback__pb2.ResetResponse.SerializeToString,
+            ),
+            'GetHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHistory,
+                    request_deserializer=tiercel_dot_v1_dot_feedback__pb2.GetHistoryRequest.FromString,
+                    response_serializer=tiercel_dot_v1_dot_feedback__pb2.GetHistoryResponse.SerializeToString,
+            ),
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=tiercel_dot_v1_dot_feedback__pb2.ExportRequest.FromString,
+                    response_serializer=tiercel_dot_v1_dot_feedback__pb2.ExportResponse.SerializeToString,
+            ),
+            'Import': grpc.stream_unary_rpc_method_handler(
+                    servicer.Import,
+                    request_deserializer=tiercel_dot_v1_dot_feedback__pb2.ImportRequest.FromString,
+                    response_serializer=tiercel_dot_v1_dot_feedback__pb2.ImportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +324,168 @@ class Feedback(object):
             '/tiercel.v1.Feedback/Watch',
             tiercel_dot_v1_dot_feedback__pb2.WatchRequest.SerializeToString,
             tiercel_dot_v1_dot_feedback__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Freeze(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tiercel.v1.Feedback/Freeze',
+            tiercel_dot_v1_dot_feedback__pb2.FreezeRequest.SerializeToString,
+            tiercel_dot_v1_dot_feedback__pb2.FreezeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tiercel.v1.Feedback/Rollback',
+            tiercel_dot_v1_dot_feedback__pb2.RollbackRequest.SerializeToString,
+            tiercel_dot_v1_dot_feedback__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tiercel.v1.Feedback/Reset',
+            tiercel_dot_v1_dot_feedback__pb2.ResetRequest.SerializeToString,
+            tiercel_dot_v1_dot_feedback__pb2.ResetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tiercel.v1.Feedback/GetHistory',
+            tiercel_dot_v1_dot_feedback__pb2.GetHistoryRequest.SerializeToString,
+            tiercel_dot_v1_dot_feedback__pb2.GetHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tiercel.v1.Feedback/Export',
+            tiercel_dot_v1_dot_feedback__pb2.ExportRequest.SerializeToString,
+            tiercel_dot_v1_dot_feedback__pb2.ExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Import(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/tiercel.v1.Feedback/Import',
+            tiercel_dot_v1_dot_feedback__pb2.ImportRequest.SerializeToString,
+            tiercel_dot_v1_dot_feedback__pb2.ImportResponse.FromString,
             options,
             channel_credentials,
             insecure,

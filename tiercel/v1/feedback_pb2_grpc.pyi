@@ -41,6 +41,18 @@ class FeedbackStub:
     """The learned policy now."""
     Watch: _grpc.UnaryStreamMultiCallable[_feedback_pb2.WatchRequest, _feedback_pb2.WatchResponse]
     """The learned policy now, and again whenever it changes."""
+    Freeze: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.FreezeRequest, _feedback_pb2.FreezeResponse]
+    """Learn no further, or learn again; what is learned stays in force."""
+    Rollback: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.RollbackRequest, _feedback_pb2.RollbackResponse]
+    """Put back what was learned at an earlier version. Events that were counted stay counted."""
+    Reset: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.ResetRequest, _feedback_pb2.ResetResponse]
+    """Forget what is learned."""
+    GetHistory: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.GetHistoryRequest, _feedback_pb2.GetHistoryResponse]
+    """Who or what changed the policy, and when, newest first."""
+    Export: _grpc.UnaryStreamMultiCallable[_feedback_pb2.ExportRequest, _feedback_pb2.ExportResponse]
+    """All that the store keeps, in pieces, to be imported again."""
+    Import: _grpc.StreamUnaryMultiCallable[_feedback_pb2.ImportRequest, _feedback_pb2.ImportResponse]
+    """Replace all that the store keeps by an export; the policy gets a new epoch."""
 
 @_typing.type_check_only
 class FeedbackAsyncStub(FeedbackStub):
@@ -55,6 +67,18 @@ class FeedbackAsyncStub(FeedbackStub):
     """The learned policy now."""
     Watch: _aio.UnaryStreamMultiCallable[_feedback_pb2.WatchRequest, _feedback_pb2.WatchResponse]  # type: ignore[assignment]
     """The learned policy now, and again whenever it changes."""
+    Freeze: _aio.UnaryUnaryMultiCallable[_feedback_pb2.FreezeRequest, _feedback_pb2.FreezeResponse]  # type: ignore[assignment]
+    """Learn no further, or learn again; what is learned stays in force."""
+    Rollback: _aio.UnaryUnaryMultiCallable[_feedback_pb2.RollbackRequest, _feedback_pb2.RollbackResponse]  # type: ignore[assignment]
+    """Put back what was learned at an earlier version. Events that were counted stay counted."""
+    Reset: _aio.UnaryUnaryMultiCallable[_feedback_pb2.ResetRequest, _feedback_pb2.ResetResponse]  # type: ignore[assignment]
+    """Forget what is learned."""
+    GetHistory: _aio.UnaryUnaryMultiCallable[_feedback_pb2.GetHistoryRequest, _feedback_pb2.GetHistoryResponse]  # type: ignore[assignment]
+    """Who or what changed the policy, and when, newest first."""
+    Export: _aio.UnaryStreamMultiCallable[_feedback_pb2.ExportRequest, _feedback_pb2.ExportResponse]  # type: ignore[assignment]
+    """All that the store keeps, in pieces, to be imported again."""
+    Import: _aio.StreamUnaryMultiCallable[_feedback_pb2.ImportRequest, _feedback_pb2.ImportResponse]  # type: ignore[assignment]
+    """Replace all that the store keeps by an export; the policy gets a new epoch."""
 
 class FeedbackServicer(metaclass=_abc_1.ABCMeta):
     """Takes outcomes, keeps what is learned in Redis, and pushes it to the routers."""
@@ -90,5 +114,53 @@ class FeedbackServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_feedback_pb2.WatchResponse], _abc.AsyncIterator[_feedback_pb2.WatchResponse]]:
         """The learned policy now, and again whenever it changes."""
+
+    @_abc_1.abstractmethod
+    def Freeze(
+        self,
+        request: _feedback_pb2.FreezeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_pb2.FreezeResponse, _abc.Awaitable[_feedback_pb2.FreezeResponse]]:
+        """Learn no further, or learn again; what is learned stays in force."""
+
+    @_abc_1.abstractmethod
+    def Rollback(
+        self,
+        request: _feedback_pb2.RollbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_pb2.RollbackResponse, _abc.Awaitable[_feedback_pb2.RollbackResponse]]:
+        """Put back what was learned at an earlier version. Events that were counted stay counted."""
+
+    @_abc_1.abstractmethod
+    def Reset(
+        self,
+        request: _feedback_pb2.ResetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_pb2.ResetResponse, _abc.Awaitable[_feedback_pb2.ResetResponse]]:
+        """Forget what is learned."""
+
+    @_abc_1.abstractmethod
+    def GetHistory(
+        self,
+        request: _feedback_pb2.GetHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_pb2.GetHistoryResponse, _abc.Awaitable[_feedback_pb2.GetHistoryResponse]]:
+        """Who or what changed the policy, and when, newest first."""
+
+    @_abc_1.abstractmethod
+    def Export(
+        self,
+        request: _feedback_pb2.ExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_feedback_pb2.ExportResponse], _abc.AsyncIterator[_feedback_pb2.ExportResponse]]:
+        """All that the store keeps, in pieces, to be imported again."""
+
+    @_abc_1.abstractmethod
+    def Import(
+        self,
+        request_iterator: _MaybeAsyncIterator[_feedback_pb2.ImportRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_pb2.ImportResponse, _abc.Awaitable[_feedback_pb2.ImportResponse]]:
+        """Replace all that the store keeps by an export; the policy gets a new epoch."""
 
 def add_FeedbackServicer_to_server(servicer: FeedbackServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tiercel.v1 import decoding_pb2 as _decoding_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Residency:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ResidencyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Residency.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESIDENCY_UNSPECIFIED: _Residency.ValueType  # 0
+    """The tier has no model that could be given back."""
+    RESIDENCY_RESIDENT: _Residency.ValueType  # 1
+    """It is."""
+    RESIDENCY_LOADING: _Residency.ValueType  # 2
+    """It is being loaded."""
+    RESIDENCY_AWAY: _Residency.ValueType  # 3
+    """It is not; a request would have to wait until it is loaded."""
+    RESIDENCY_LEAVING: _Residency.ValueType  # 4
+    """No new session is taken; the model goes when the last one has ended."""
+
+class Residency(_Residency, metaclass=_ResidencyEnumTypeWrapper):
+    """Whether a model is in memory."""
+
+RESIDENCY_UNSPECIFIED: Residency.ValueType  # 0
+"""The tier has no model that could be given back."""
+RESIDENCY_RESIDENT: Residency.ValueType  # 1
+"""It is."""
+RESIDENCY_LOADING: Residency.ValueType  # 2
+"""It is being loaded."""
+RESIDENCY_AWAY: Residency.ValueType  # 3
+"""It is not; a request would have to wait until it is loaded."""
+RESIDENCY_LEAVING: Residency.ValueType  # 4
+"""No new session is taken; the model goes when the last one has ended."""
+Global___Residency: _TypeAlias = Residency  # noqa: Y015
 
 @_typing.final
 class DescribeRequest(_message.Message):
@@ -57,6 +90,11 @@ class DescribeResponse(_message.Message):
     MAX_SESSIONS_FIELD_NUMBER: _builtins.int
     NUM_WAITING_PASSES_FIELD_NUMBER: _builtins.int
     UPTIME_S_FIELD_NUMBER: _builtins.int
+    SPEED_FIELD_NUMBER: _builtins.int
+    DRAFTERS_FIELD_NUMBER: _builtins.int
+    RESIDENCY_FIELD_NUMBER: _builtins.int
+    LOAD_S_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     tier: _builtins.str
     """The tier's name."""
     model: _builtins.str
@@ -87,6 +125,20 @@ class DescribeResponse(_message.Message):
     """Forward passes waiting for the model now."""
     uptime_s: _builtins.float
     """Seconds since the replica started."""
+    residency: Global___Residency.ValueType
+    """Whether the model is in memory."""
+    load_s: _builtins.float
+    """Seconds that loading it took last; 0: not known."""
+    memory_bytes: _builtins.int
+    """Bytes that it takes, or took, in memory; 0: not known."""
+    @_builtins.property
+    def speed(self) -> Global___Speed:
+        """How fast it is, as measured here of late."""
+
+    @_builtins.property
+    def drafters(self) -> _containers.RepeatedCompositeFieldContainer[Global___DrafterRecord]:
+        """What drafters did for it of late, by drafter."""
+
     def __init__(
         self,
         *,
@@ -105,14 +157,135 @@ class DescribeResponse(_message.Message):
         max_sessions: _builtins.int = ...,
         num_waiting_passes: _builtins.int = ...,
         uptime_s: _builtins.float = ...,
+        speed: Global___Speed | None = ...,
+        drafters: _abc.Iterable[Global___DrafterRecord] | None = ...,
+        residency: Global___Residency.ValueType = ...,
+        load_s: _builtins.float = ...,
+        memory_bytes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["speed", b"speed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bit_exact", b"bit_exact", "drafts", b"drafts", "dtype", b"dtype", "engine", b"engine", "max_length", b"max_length", "max_sessions", b"max_sessions", "model", b"model", "num_sessions", b"num_sessions", "num_waiting_passes", b"num_waiting_passes", "numerics_id", b"numerics_id", "tier", b"tier", "tokenizer_fingerprint", b"tokenizer_fingerprint", "uptime_s", b"uptime_s", "verifies", b"verifies", "vocab_size", b"vocab_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bit_exact", b"bit_exact", "drafters", b"drafters", "drafts", b"drafts", "dtype", b"dtype", "engine", b"engine", "load_s", b"load_s", "max_length", b"max_length", "max_sessions", b"max_sessions", "memory_bytes", b"memory_bytes", "model", b"model", "num_sessions", b"num_sessions", "num_waiting_passes", b"num_waiting_passes", "numerics_id", b"numerics_id", "residency", b"residency", "speed", b"speed", "tier", b"tier", "tokenizer_fingerprint", b"tokenizer_fingerprint", "uptime_s", b"uptime_s", "verifies", b"verifies", "vocab_size", b"vocab_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DescribeResponse: _TypeAlias = DescribeResponse  # noqa: Y015
+
+@_typing.final
+class Speed(_message.Message):
+    """Seconds of work, newest work weighing most. 0: not measured yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASS_S_FIELD_NUMBER: _builtins.int
+    PASS_S_PER_TOKEN_FIELD_NUMBER: _builtins.int
+    PREFILL_S_PER_TOKEN_FIELD_NUMBER: _builtins.int
+    WAIT_S_FIELD_NUMBER: _builtins.int
+    pass_s: _builtins.float
+    """Of a pass over one token, waiting excluded."""
+    pass_s_per_token: _builtins.float
+    """Of each further token of a pass."""
+    prefill_s_per_token: _builtins.float
+    """Of each token of a prompt."""
+    wait_s: _builtins.float
+    """That a pass waits for the model."""
+    def __init__(
+        self,
+        *,
+        pass_s: _builtins.float = ...,
+        pass_s_per_token: _builtins.float = ...,
+        prefill_s_per_token: _builtins.float = ...,
+        wait_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pass_s", b"pass_s", "pass_s_per_token", b"pass_s_per_token", "prefill_s_per_token", b"prefill_s_per_token", "wait_s", b"wait_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Speed: _TypeAlias = Speed  # noqa: Y015
+
+@_typing.final
+class DrafterRecord(_message.Message):
+    """What one drafter did for this tier, older blocks weighing less."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRAFTER_FIELD_NUMBER: _builtins.int
+    NUM_ACCEPTED_TOKENS_FIELD_NUMBER: _builtins.int
+    NUM_REJECTED_TOKENS_FIELD_NUMBER: _builtins.int
+    LATENCY_S_FIELD_NUMBER: _builtins.int
+    DRAFT_S_PER_TOKEN_FIELD_NUMBER: _builtins.int
+    drafter: _builtins.str
+    """Name of the drafting tier."""
+    num_accepted_tokens: _builtins.float
+    """Tokens of it that were accepted."""
+    num_rejected_tokens: _builtins.float
+    """And rejected."""
+    latency_s: _builtins.float
+    """Seconds from asking for a block to having it."""
+    draft_s_per_token: _builtins.float
+    """Its own seconds for each token."""
+    def __init__(
+        self,
+        *,
+        drafter: _builtins.str = ...,
+        num_accepted_tokens: _builtins.float = ...,
+        num_rejected_tokens: _builtins.float = ...,
+        latency_s: _builtins.float = ...,
+        draft_s_per_token: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft_s_per_token", b"draft_s_per_token", "drafter", b"drafter", "latency_s", b"latency_s", "num_accepted_tokens", b"num_accepted_tokens", "num_rejected_tokens", b"num_rejected_tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrafterRecord: _TypeAlias = DrafterRecord  # noqa: Y015
+
+@_typing.final
+class SetResidentRequest(_message.Message):
+    """Asks for the model to be in memory, or not to be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESIDENT_FIELD_NUMBER: _builtins.int
+    resident: _builtins.bool
+    """Whether it shall be."""
+    def __init__(
+        self,
+        *,
+        resident: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resident", b"resident"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetResidentRequest: _TypeAlias = SetResidentRequest  # noqa: Y015
+
+@_typing.final
+class SetResidentResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESIDENCY_FIELD_NUMBER: _builtins.int
+    residency: Global___Residency.ValueType
+    """The state now."""
+    def __init__(
+        self,
+        *,
+        residency: Global___Residency.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["residency", b"residency"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetResidentResponse: _TypeAlias = SetResidentResponse  # noqa: Y015
 
 @_typing.final
 class GetTokenizerRequest(_message.Message):

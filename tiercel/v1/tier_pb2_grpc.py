@@ -50,6 +50,11 @@ class TierStub(object):
                 request_serializer=tiercel_dot_v1_dot_tier__pb2.GetTokenizerRequest.SerializeToString,
                 response_deserializer=tiercel_dot_v1_dot_tier__pb2.GetTokenizerResponse.FromString,
                 _registered_method=True)
+        self.SetResident = channel.unary_unary(
+                '/tiercel.v1.Tier/SetResident',
+                request_serializer=tiercel_dot_v1_dot_tier__pb2.SetResidentRequest.SerializeToString,
+                response_deserializer=tiercel_dot_v1_dot_tier__pb2.SetResidentResponse.FromString,
+                _registered_method=True)
 
 
 class TierServicer(object):
@@ -78,6 +83,13 @@ class TierServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetResident(self, request, context):
+        """Load the model, or give its memory back once no session is open; returns when it is done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TierServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +107,11 @@ def add_TierServicer_to_server(servicer, server):
                     servicer.GetTokenizer,
                     request_deserializer=tiercel_dot_v1_dot_tier__pb2.GetTokenizerRequest.FromString,
                     response_serializer=tiercel_dot_v1_dot_tier__pb2.GetTokenizerResponse.SerializeToString,
+            ),
+            'SetResident': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetResident,
+                    request_deserializer=tiercel_dot_v1_dot_tier__pb2.SetResidentRequest.FromString,
+                    response_serializer=tiercel_dot_v1_dot_tier__pb2.SetResidentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +196,33 @@ class Tier(object):
             '/tiercel.v1.Tier/GetTokenizer',
             tiercel_dot_v1_dot_tier__pb2.GetTokenizerRequest.SerializeToString,
             tiercel_dot_v1_dot_tier__pb2.GetTokenizerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetResident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tiercel.v1.Tier/SetResident',
+            tiercel_dot_v1_dot_tier__pb2.SetResidentRequest.SerializeToString,
+            tiercel_dot_v1_dot_tier__pb2.SetResidentResponse.FromString,
             options,
             channel_credentials,
             insecure,

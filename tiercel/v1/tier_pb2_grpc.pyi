@@ -41,6 +41,8 @@ class TierStub:
     """
     GetTokenizer: _grpc.UnaryStreamMultiCallable[_tier_pb2.GetTokenizerRequest, _tier_pb2.GetTokenizerResponse]
     """Hand out the tokenizer, for a parent or drafter with another one."""
+    SetResident: _grpc.UnaryUnaryMultiCallable[_tier_pb2.SetResidentRequest, _tier_pb2.SetResidentResponse]
+    """Load the model, or give its memory back once no session is open; returns when it is done."""
 
 @_typing.type_check_only
 class TierAsyncStub(TierStub):
@@ -55,6 +57,8 @@ class TierAsyncStub(TierStub):
     """
     GetTokenizer: _aio.UnaryStreamMultiCallable[_tier_pb2.GetTokenizerRequest, _tier_pb2.GetTokenizerResponse]  # type: ignore[assignment]
     """Hand out the tokenizer, for a parent or drafter with another one."""
+    SetResident: _aio.UnaryUnaryMultiCallable[_tier_pb2.SetResidentRequest, _tier_pb2.SetResidentResponse]  # type: ignore[assignment]
+    """Load the model, or give its memory back once no session is open; returns when it is done."""
 
 class TierServicer(metaclass=_abc_1.ABCMeta):
     """Served by drafters and verifiers alike."""
@@ -84,5 +88,13 @@ class TierServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tier_pb2.GetTokenizerResponse], _abc.AsyncIterator[_tier_pb2.GetTokenizerResponse]]:
         """Hand out the tokenizer, for a parent or drafter with another one."""
+
+    @_abc_1.abstractmethod
+    def SetResident(
+        self,
+        request: _tier_pb2.SetResidentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tier_pb2.SetResidentResponse, _abc.Awaitable[_tier_pb2.SetResidentResponse]]:
+        """Load the model, or give its memory back once no session is open; returns when it is done."""
 
 def add_TierServicer_to_server(servicer: TierServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,11 +30,19 @@ class Candidate:
     plan_name: str
     predicted_s: float | None = None
     predicted_quality: float | None = None
+    quality_bound: float | None = None  # what the quality is at least, with confidence
+    predicted_cost: float | None = None  # in the unit of the tiers' prices
+    probability: float = 0.0  # with which the policy picks it
+    refused: str = ""  # why it could not be picked
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Which plan was chosen for a request, and why."""
+    """Which plan was chosen for a request, and why.
+
+    `forced`: why there was no choice. `insufficient_evidence`: a quality was asked for of which
+    too little is known, and the plan is the fallback.
+    """
 
     decision_id: str
     plan: Plan
@@ -44,6 +52,35 @@ class Decision:
     candidates: tuple[Candidate, ...]
     reason: str
     compute_s: float
+    forced: str = ""
+    insufficient_evidence: bool = False
+    predictor_digest: str = ""
+    policy_epoch: str = ""  # of what feedback had learned
+    policy_version: int = 0
+
+
+@dataclass(frozen=True)
+class StageDecision:
+    """In the middle of an answer: whether its plan goes on, or a larger one takes over."""
+
+    stage: int  # 0 for the first of an answer
+    num_tokens: int  # that the answer had
+    plan_name: str  # that had made them
+    next_plan_name: str  # that takes over; empty: none does
+    propensity: float
+    expected_gain: float  # in quality
+    expected_s: float
+    reason: str
+    forced: str = ""
+
+
+@dataclass(frozen=True)
+class Revise:
+    """Tokens from `from_position` on are void, and of the text all but `text_length` characters."""
+
+    from_position: int
+    text_length: int
+    decision: StageDecision
 
 
 @dataclass(frozen=True)
@@ -78,6 +115,8 @@ class Finished:
     num_failovers: int = 0
     decision_id: str = ""
     rule_use: RuleUse | None = None  # of the root's rule; None under EXACT
+    stages: tuple[StageDecision, ...] = ()  # what was decided on the way, in order
+    plan_name: str = ""  # whose root answered in the end
 
 
 @dataclass(frozen=True)

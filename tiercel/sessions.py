@@ -1,9 +1,11 @@
 """What is asked of a tier, and what a session at it gives back, as frozen dataclasses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 
 from tiercel.plan_text import Outline
 from tiercel.replies import Committed
+from tiercel.routing.policy import Wishes
 from tiercel.rules import RuleUse
 from tiercel.types import (
     Acceptance,
@@ -64,6 +66,14 @@ class SessionEnd:
 SessionEvent = Opened | Committed | DrafterLost | SessionEnd
 
 
+class Delivery(Enum):
+    """When tokens are sent that a larger tier may still overrule."""
+
+    STREAM = "stream"  # as they are committed, and never taken back
+    HOLD = "hold"  # not before it is certain that no larger tier is asked
+    REVISE = "revise"  # as they are committed; a larger tier may take some back
+
+
 @dataclass(frozen=True)
 class Objective:
     """What a caller wants: at most one of plan_name, outline and policy, none leaves it to us.
@@ -75,3 +85,5 @@ class Objective:
     outline: Outline | None = None
     policy: str = ""
     acceptance: Acceptance | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+    delivery: Delivery = Delivery.STREAM

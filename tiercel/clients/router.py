@@ -11,7 +11,9 @@ from grpc_status import rpc_status
 from tiercel import rpc
 from tiercel.errors import TiercelError, Unavailable
 from tiercel.plan_text import Outline
-from tiercel.replies import Committed, Decision, Finished, Overview
+from tiercel.replies import Committed, Decision, Finished, Overview, Revise
+from tiercel.routing.policy import Wishes
+from tiercel.sessions import Delivery
 from tiercel.types import Acceptance, Constraint, SamplingParams, StopConditions
 from tiercel.v1 import decoding_pb2, router_pb2, router_pb2_grpc
 from tiercel.wire.constraints import constraint_to_pb
@@ -22,12 +24,19 @@ from tiercel.wire.replies import (
     decision_from_pb,
     finished_from_pb,
     overview_from_pb,
+    revise_from_pb,
 )
 from tiercel.wire.requests import Prompt, prompt_to_pb, sampling_to_pb, stop_to_pb
 
 T = TypeVar("T")
 
-Event = Decision | Committed | Finished
+Event = Decision | Committed | Finished | Revise
+
+_DELIVERIES = {
+    Delivery.STREAM: router_pb2.DELIVERY_STREAM,
+    Delivery.HOLD: router_pb2.DELIVERY_HOLD,
+    Delivery.REVISE: router_pb2.DELIVERY_REVISE,
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,8 @@ class Request:
 
     `plan` is written out, or the name of one; without it the router's policy chooses, or the
     `policy` that is named. `acceptance` is the rule for the root of whatever plan that gives, None
-    the plan's own. `seeded` False leaves the seed to the router.
+    the plan's own. `seeded` False leaves the seed to the router. `session_id` is the same for all
+    turns of a conversation.
     """
 
     prompt: Prompt
@@ -52,6 +62,9 @@ class Request:
     logprobs: bool = False
     num_top_logprobs: int = 0
     constraint: Constraint | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+    delivery: Delivery = Delivery.STREAM
+    session_id: str = ""
 
 
 class RouterClient:
@@ -76,6 +89,8 @@ class RouterClient:
 
     async def generate(self, request: Request) -> AsyncIterator[Event]:
         """Yield one Decision, then Committed tokens as they come, then one Finished.
+
+        Under Delivery.REVISE a Revise may take tokens back.
 
         Raises TiercelError; leaving early cancels the call.
         """
@@ -102,6 +117,7 @@ class RouterClient:
             stop=stop_to_pb(request.stop, ignore_eos=request.ignore_eos),
             objective=_objective_to_pb(request),
             kind=request.kind,
+            session_id=request.session_id,
         )
         answer = await self._unary(self._router.Route(message, timeout=self._timeout_s))
         return decision_from_pb(answer.decision)
@@ -141,6 +157,7 @@ def _generate_to_pb(request: Request) -> router_pb2.GenerateRequest:
         num_top_logprobs=request.num_top_logprobs,
         kind=request.kind,
         constraint=constraint_to_pb(request.constraint),
+        session_id=request.session_id,
     )
 
 
@@ -153,7 +170,9 @@ def _sampling_to_pb(request: Request) -> decoding_pb2.SamplingParams:
 
 def _objective_to_pb(request: Request) -> router_pb2.Objective:
     asked = acceptance_to_pb(request.acceptance) if request.acceptance else None
-    objective = router_pb2.Objective(acceptance=asked)
+    objective = router_pb2.Objective(
+        acceptance=asked, delivery=_DELIVERIES[request.delivery], **vars(request.wishes)
+    )
     if isinstance(request.plan, Outline):
         objective.plan.CopyFrom(outline_to_pb(request.plan))
     elif request.plan:
@@ -169,4 +188,6 @@ def _event_from_pb(message: router_pb2.GenerateResponse) -> Event:
         return decision_from_pb(message.decision)
     if which == "committed":
         return committed_from_pb(message.committed)
+    if which == "revise":
+        return revise_from_pb(message.revise)
     return finished_from_pb(message.finished)

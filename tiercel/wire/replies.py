@@ -11,6 +11,8 @@ from tiercel.replies import (
     Overview,
     Replica,
     ReplicaState,
+    Revise,
+    StageDecision,
     TierDescription,
 )
 from tiercel.types import Rule
@@ -43,6 +45,18 @@ def decision_from_pb(message: router_pb2.Decision) -> Decision:
         candidates=tuple(_candidate_from_pb(candidate) for candidate in message.candidates),
         reason=message.reason,
         compute_s=to_s(message.compute_ns),
+        forced=message.forced,
+        insufficient_evidence=message.insufficient_evidence,
+        predictor_digest=message.predictor_digest,
+        policy_epoch=message.policy_epoch,
+        policy_version=message.policy_version,
+    )
+
+
+def revise_from_pb(message: router_pb2.Revise) -> Revise:
+    """Return what is taken back, and why."""
+    return Revise(
+        message.from_position, message.text_length, _stage_decision_from_pb(message.decision)
     )
 
 
@@ -74,6 +88,8 @@ def finished_from_pb(message: router_pb2.GenerateFinished) -> Finished:
         num_failovers=message.num_failovers,
         decision_id=message.decision_id,
         rule_use=rule_use_from_pb(end.rule_use) if end.HasField("rule_use") else None,
+        stages=tuple(_stage_decision_from_pb(stage) for stage in message.stages),
+        plan_name=message.plan_name,
     )
 
 
@@ -95,6 +111,24 @@ def _candidate_from_pb(message: router_pb2.Candidate) -> Candidate:
         message.plan_name,
         message.predicted_s if message.HasField("predicted_s") else None,
         message.predicted_quality if message.HasField("predicted_quality") else None,
+        message.quality_bound if message.HasField("quality_bound") else None,
+        message.predicted_cost if message.HasField("predicted_cost") else None,
+        message.probability,
+        message.refused,
+    )
+
+
+def _stage_decision_from_pb(message: router_pb2.StageDecision) -> StageDecision:
+    return StageDecision(
+        stage=message.stage,
+        num_tokens=message.num_tokens,
+        plan_name=message.plan_name,
+        next_plan_name=message.next_plan_name,
+        propensity=message.propensity,
+        expected_gain=message.expected_gain,
+        expected_s=message.expected_s,
+        reason=message.reason,
+        forced=message.forced,
     )
 
 

@@ -1,5 +1,6 @@
 """What the router is asked and what it sends, to protobuf and back: the router's side."""
 
+import math
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,8 +14,11 @@ from tiercel.replies import (
     Overview,
     Replica,
     ReplicaState,
+    Revise,
+    StageDecision,
 )
-from tiercel.sessions import Ask, Objective, SessionEnd
+from tiercel.routing.policy import Wishes
+from tiercel.sessions import Ask, Delivery, Objective, SessionEnd
 from tiercel.v1 import decoding_pb2, router_pb2
 from tiercel.wire.answers import committed_to_pb, description_to_pb, end_to_pb
 from tiercel.wire.constraints import constraint_from_pb
@@ -33,6 +37,12 @@ _STATES = {
     ReplicaState.READY: router_pb2.REPLICA_STATE_READY,
     ReplicaState.NOT_READY: router_pb2.REPLICA_STATE_NOT_READY,
     ReplicaState.UNREACHABLE: router_pb2.REPLICA_STATE_UNREACHABLE,
+}
+_DELIVERIES: dict[int, Delivery] = {
+    router_pb2.DELIVERY_UNSPECIFIED: Delivery.STREAM,
+    router_pb2.DELIVERY_STREAM: Delivery.STREAM,
+    router_pb2.DELIVERY_HOLD: Delivery.HOLD,
+    router_pb2.DELIVERY_REVISE: Delivery.REVISE,
 }
 
 
@@ -72,20 +82,39 @@ def kind_from_pb(kind: str) -> str:
     return _name(kind, "kind")
 
 
+def session_id_from_pb(session_id: str) -> str:
+    """Return the conversation's id, or nothing; raises InvalidRequest for one that is too long."""
+    return _name(session_id, "session_id")
+
+
 def objective_from_pb(message: router_pb2.Objective) -> Objective:
-    """Return what the caller wants of the plan; raises InvalidRequest for a bad plan."""
+    """Return what the caller wants of the plan.
+
+    Raises InvalidRequest for a bad plan, and for a wish that is out of range or of no number.
+    """
     outline = outline_from_pb(message.plan) if message.HasField("plan") else None
     asked = message.HasField("acceptance")
     acceptance = acceptance_from_pb(message.acceptance) if asked else None
-    return Objective(message.plan_name, outline, message.policy, acceptance)
+    if message.delivery not in _DELIVERIES:
+        raise InvalidRequest("objective.delivery", message.delivery, "no such delivery")
+    return Objective(
+        message.plan_name,
+        outline,
+        message.policy,
+        acceptance,
+        _wishes_from_pb(message),
+        _DELIVERIES[message.delivery],
+    )
 
 
-def reply_to_pb(reply: Decision | Committed | Finished) -> router_pb2.GenerateResponse:
+def reply_to_pb(reply: Decision | Committed | Finished | Revise) -> router_pb2.GenerateResponse:
     """Return the message for one part of an answer."""
     if isinstance(reply, Decision):
         return router_pb2.GenerateResponse(decision=decision_to_pb(reply))
     if isinstance(reply, Committed):
         return router_pb2.GenerateResponse(committed=committed_to_pb(reply))
+    if isinstance(reply, Revise):
+        return router_pb2.GenerateResponse(revise=_revise_to_pb(reply))
     return router_pb2.GenerateResponse(finished=finished_to_pb(reply))
 
 
@@ -100,6 +129,11 @@ def decision_to_pb(decision: Decision) -> router_pb2.Decision:
         candidates=[_candidate_to_pb(candidate) for candidate in decision.candidates],
         reason=decision.reason,
         compute_ns=to_ns(decision.compute_s),
+        forced=decision.forced,
+        insufficient_evidence=decision.insufficient_evidence,
+        predictor_digest=decision.predictor_digest,
+        policy_epoch=decision.policy_epoch,
+        policy_version=decision.policy_version,
     )
 
 
@@ -115,6 +149,8 @@ def finished_to_pb(finished: Finished) -> router_pb2.GenerateFinished:
         lossy_rules=[rule_to_pb(rule) for rule in finished.lossy_rules],
         num_failovers=finished.num_failovers,
         decision_id=finished.decision_id,
+        stages=[_stage_decision_to_pb(stage) for stage in finished.stages],
+        plan_name=finished.plan_name,
     )
 
 
@@ -144,7 +180,45 @@ def _candidate_to_pb(candidate: Candidate) -> router_pb2.Candidate:
         plan_name=candidate.plan_name,
         predicted_s=candidate.predicted_s,
         predicted_quality=candidate.predicted_quality,
+        quality_bound=candidate.quality_bound,
+        predicted_cost=candidate.predicted_cost,
+        probability=candidate.probability,
+        refused=candidate.refused,
     )
+
+
+def _revise_to_pb(revise: Revise) -> router_pb2.Revise:
+    return router_pb2.Revise(
+        from_position=revise.from_position,
+        text_length=revise.text_length,
+        decision=_stage_decision_to_pb(revise.decision),
+    )
+
+
+def _stage_decision_to_pb(stage: StageDecision) -> router_pb2.StageDecision:
+    return router_pb2.StageDecision(**vars(stage))
+
+
+def _wishes_from_pb(message: router_pb2.Objective) -> Wishes:
+    wishes = Wishes(
+        cost_weight=message.cost_weight if message.HasField("cost_weight") else None,
+        target_quality=message.target_quality if message.HasField("target_quality") else None,
+        max_seconds=message.max_seconds if message.HasField("max_seconds") else None,
+        max_cost=message.max_cost if message.HasField("max_cost") else None,
+    )
+    for name, value in vars(wishes).items():
+        if value is not None:
+            _check_wish(name, value)
+    return wishes
+
+
+def _check_wish(name: str, value: float) -> None:
+    if name == "cost_weight" and not 0.0 <= value < math.inf:  # NaN too
+        raise InvalidRequest("objective.cost_weight", value, "must be 0 or more, and finite")
+    if name == "target_quality" and not 0.0 < value < 1.0:
+        raise InvalidRequest("objective.target_quality", value, "must be above 0 and below 1")
+    if name in ("max_seconds", "max_cost") and not 0.0 < value < math.inf:
+        raise InvalidRequest(f"objective.{name}", value, "must be above 0, and finite")
 
 
 def _name(name: str, field: str) -> str:

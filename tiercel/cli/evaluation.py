@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tiercel.cli.distill_options import DataOption, ThreadsOption, give_way, progress_bar
+from tiercel.cli.evaluation_calibrate import calibrate
 from tiercel.cli.output import Output
 from tiercel.cli.running import fail, tell_failures
 from tiercel.cli.up import ConfigOption
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Collect what every plan answers to evaluation sets, and show it.", no_args_is_help=True
 )
+
+app.command()(calibrate)
 
 # Of the extra `train`.
 _SCORERS = ("rouge_score", "sacrebleu")

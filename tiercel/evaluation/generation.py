@@ -53,10 +53,6 @@ class ColumnDecoder(Protocol):
         """Yield each request's key and answer as they end; requests are taken as there is room."""
         ...
 
-    def close(self) -> None:
-        """Give the models back."""
-        ...
-
 
 @dataclass(eq=False, kw_only=True)
 class _Answer(Decoding, Generic[Key]):
@@ -81,7 +77,7 @@ class _Answer(Decoding, Generic[Key]):
 
 
 class TierDecoder:
-    """One tier's model and tokenizer: it decodes alone."""
+    """One tier's model and tokenizer: it decodes alone. The model stays the caller's."""
 
     def __init__(self, tier: str, model: LanguageModel, tokenizer: Tokenizer, batch: int) -> None:
         """Decode up to `batch` answers in a pass; counts are under the name of the `tier`."""
@@ -99,10 +95,6 @@ class TierDecoder:
         decoder = BatchDecoder[_Answer[Key]](self._model, self.tokenizer, batch=self._batch)
         for answer in decoder.run(asked):
             yield answer.key, self._generated(answer)
-
-    def close(self) -> None:
-        """Give the model back."""
-        self._model.close()
 
     def _generated(self, answer: _Answer[Key]) -> Generated:
         stopped = answer.token_ids[-1] in self.tokenizer.eos_ids

@@ -1,0 +1,116 @@
+"""Prompts as rows of numbers for the quality predictor: hashed n-grams, signals of the text and
+of its conversation. Pinned: a model names the definition that it was fitted on.
+"""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from hashlib import sha256
+from itertools import pairwise
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.prediction.quality import signals
+from tiercel.types import Message
+from tiercel.wire.requests import Prompt, TokenIds
+
+Floats = NDArray[np.float32]
+
+VERSION = 2
+NUM_BUCKETS = 4096
+NUM_FEATURES = NUM_BUCKETS + len(signals.NAMES)
+_LONGEST_N_GRAM = 5
+_SHORTEST_N_GRAM = 3
+# Of a longer text, the beginning and the end are hashed: what is asked for stands there.
+_HEAD, _TAIL = 3000, 1000
+_WORD = re.compile(r"[^\W\d_]+|\d|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What is known of a session beside its messages."""
+
+    num_ratings: int = 0
+    mean_rating: float = 0.0  # in [0, 1]; nothing is read of it without ratings
+    num_escalations: int = 0  # answers that a larger tier had to take over
+
+
+def features(
+    prompt: Prompt, *, temperature: float, conversation: Conversation | None = None
+) -> Floats:
+    """Return a row of shape [NUM_FEATURES]: n-grams of the last message, then signals."""
+    text, history = _last_message(prompt)
+    session = conversation or Conversation()
+    row = np.zeros(NUM_FEATURES, np.float32)
+    for bucket, number in _bucket_counts(text).items():
+        row[bucket] = number
+    hashed = row[:NUM_BUCKETS]
+    np.sqrt(hashed, out=hashed)
+    hashed /= max(1.0, float(np.linalg.norm(hashed)))
+    row[NUM_BUCKETS:] = (
+        *signals.of_text(text),
+        *signals.of_conversation(history),
+        np.log1p(session.num_ratings),
+        session.mean_rating - 0.5 if session.num_ratings else 0.0,
+        np.log1p(session.num_escalations),
+        float(isinstance(prompt, TokenIds)),
+        temperature,
+    )
+    return row
+
+
+@cache
+def definition_hash() -> str:
+    """Return the hex sha256 of all that a row depends on, the hashing of some texts included."""
+    probes = ("", "What is 2 + 2?", "Straße, naïve café; x_1 = 3.14", "def f(x):\n    return x")
+    what = {
+        "version": VERSION,
+        "buckets": NUM_BUCKETS,
+        "n_grams": [_SHORTEST_N_GRAM, _LONGEST_N_GRAM],
+        "cut": [_HEAD, _TAIL],
+        "words": _WORD.pattern,
+        "signals": signals.NAMES,
+        "probes": [sorted(_bucket_counts(text).items()) for text in probes],
+    }
+    return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def _last_message(prompt: Prompt) -> tuple[str, tuple[Message, ...]]:
+    """Return the text that is to be answered, and the messages before it; ids say nothing."""
+    if isinstance(prompt, TokenIds):
+        return "", ()
+    if isinstance(prompt, str):
+        return prompt, ()
+    asked = [index for index, message in enumerate(prompt) if message.role == "user"]
+    last = asked[-1] if asked else len(prompt) - 1
+    return prompt[last].content, prompt[:last]
+
+
+def _bucket_counts(text: str) -> Counter[int]:
+    """Return how many n-grams fall into each bucket."""
+    if len(text) > _HEAD + _TAIL:
+        text = f"{text[:_HEAD]} {text[-_TAIL:]}"
+    words = _WORD.findall(text.lower())
+    counts: Counter[int] = Counter()
+    for word, number in Counter(words).items():
+        for bucket in _word_buckets(word):
+            counts[bucket] += number
+    counts.update(_bucket(f"{one} {two}") for one, two in pairwise(words))
+    return counts
+
+
+@lru_cache(maxsize=1 << 15)
+def _word_buckets(word: str) -> tuple[int, ...]:
+    """Return the buckets of a word and of the pieces of 3 to 5 characters in it, ends marked."""
+    marked = f"<{word}>"
+    lengths = range(_SHORTEST_N_GRAM, min(_LONGEST_N_GRAM, len(marked) - 1) + 1)
+    pieces = (marked[at : at + n] for n in lengths for at in range(len(marked) - n + 1))
+    return (_bucket(word), *map(_bucket, pieces))
+
+
+def _bucket(text: str) -> int:
+    return crc32(text.encode("utf-8", "surrogatepass")) % NUM_BUCKETS

@@ -1,0 +1,1 @@
+"""Quality against cost of routing policies, replayed on the outcome matrix."""

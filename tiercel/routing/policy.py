@@ -24,6 +24,12 @@ class Forecast:
     quality_bound: float | None = None  # lower confidence bound of the same
     cost: float | None = None  # in the unit of the tiers' prices
     num_tokens: float | None = None  # of the answer
+    answer: str = ""  # its root and lossy rules: plans that share it give the same answer
+
+    @property
+    def arm(self) -> str:
+        """What quality is learned of: all plans that give the same answer, or else this one."""
+        return self.answer or self.plan_name
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,11 @@ class Situation:
     kind: str = ""  # the caller's own word
     wishes: Wishes = field(default_factory=Wishes)
     incumbent: str = ""  # the plan that answered this conversation last
+    may_escalate: bool = False  # whether a larger tier may take over in the middle of the answer
+
+    def forecast(self, plan_name: str) -> Forecast | None:
+        """Return the forecast of a plan, if it may be picked."""
+        return next((one for one in self.forecasts if one.plan_name == plan_name), None)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,15 @@ class Odds:
     ) -> "Odds":
         """Return the odds of a policy that always takes this plan here."""
         return cls({plan_name: 1.0}, reason, forced, insufficient_evidence)
+
+    def drawn(self, uniform: float) -> str:
+        """Return the plan that a number drawn from [0, 1) falls on."""
+        taken = [(name, one) for name, one in self.probabilities.items() if one > 0.0]
+        for name, probability in taken:
+            uniform -= probability
+            if uniform < 0.0:
+                return name
+        return taken[-1][0]  # the sum fell short of 1 by rounding
 
 
 class Policy(Protocol):

@@ -22,8 +22,10 @@ class RuleCount:
         if in_force(acceptance) is Rule.EXACT:
             return
         use = self.use or RuleUse(acceptance.rule, acceptance.strictness)
+        seen = verified.seen  # what stood unjudged before, and is part of the answer
         kept = [one for one in verdict.divergences if one.index < num_tokens]
-        num_compared = min(verdict.num_compared, num_tokens)
+        kept += seen.divergences if seen else ()
+        num_compared = min(verdict.num_compared, num_tokens) + (seen.num_compared if seen else 0)
         num_unjudged = min(verdict.num_unjudged, num_tokens)
         if acceptance.strictness < use.strictness:
             use = replace(use, rule=acceptance.rule, strictness=acceptance.strictness)

@@ -96,7 +96,7 @@ def wrong_seed(session: Session) -> None:
 
 
 def offset_off_by_one(session: Session) -> None:
-    session._offsets = [offset + 1 for offset in session._offsets]
+    session._offsets._offsets = [offset + 1 for offset in session._offsets._offsets]
 
 
 def cache_not_rolled_back(session: Session) -> None:

@@ -207,7 +207,7 @@ async def test_a_rule_may_become_stricter_in_mid_answer_and_never_laxer(fleet: F
 
 async def test_rules_that_a_tier_cannot_follow_are_refused(fleet: Fleet):
     root, leaf = await pair(fleet)
-    for rule, why in ((Rule.COSD_TREE, "no decision tree"), (Rule.AGREEMENT, "does not serve")):
+    for rule, why in ((Rule.COSD_TREE, "no decision tree"), (Rule.AGREEMENT, "no calibration")):
         plan = root.plan(leaf.plan(), acceptance=Acceptance(rule, 0.5))
         with pytest.raises(PlanRefused, match=why):
             await stream(fleet, root, plan, long_ask(10, seed=1))

@@ -2,6 +2,7 @@
 
 from tiercel.decoding import prefix_hash
 from tiercel.decoding.agreement import num_unjudged
+from tiercel.decoding.agreement_table import AgreementTable
 from tiercel.decoding.chain_cost import (
     Level,
     Schedule,
@@ -39,6 +40,7 @@ __all__ = [
     "MAX_SUPPORT",
     "RULES",
     "AcceptanceRule",
+    "AgreementTable",
     "Claim",
     "CosdTree",
     "Divergence",

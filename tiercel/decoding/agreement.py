@@ -1,5 +1,6 @@
 """AGREEMENT: tokens on which several drafters agree stand without the target's judgement."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tiercel.decoding.draft import Draft
@@ -21,6 +22,15 @@ def num_unjudged(draft: Draft, strictness: float, num_agreeing: int) -> int:
         if count < num_agreeing or not prob >= strictness:
             return index
     return len(draft)
+
+
+def compared(token_ids: Sequence[int], target: Target) -> Verdict:
+    """Hold tokens that stand against a target that sees them only now.
+
+    The target has a row before each of them and one behind the last. Nothing is refused and nothing
+    follows: the verdict's divergences are what EXACT would have said otherwise.
+    """
+    return walk(Draft(tuple(token_ids)), target, lambda row: True, bonus=lambda row: None)
 
 
 def verify_agreement(draft: Draft, target: Target, leeway: Leeway) -> Verdict:

@@ -58,7 +58,7 @@ RULES: dict[Rule, RuleEntry] = {
     Rule.CASCADE_DIFF: _towards(verify_diff, Evidence.PROBS),
     Rule.CASCADE_OPT: _towards(verify_opt, Evidence.PROBS),
     Rule.CASCADE_TOKEN: _towards(verify_token),
-    Rule.AGREEMENT: _lossy(verify_agreement),
+    Rule.AGREEMENT: _lossy(verify_agreement, Evidence.PROBS),
     Rule.COSD_RULE: _lossy(verify_cosd_rule, Evidence.PROBS),
     Rule.COSD_TREE: _lossy(verify_cosd_tree, Evidence.PROBS),
 }

@@ -79,6 +79,8 @@ class Decoder:
         plan_version = self.plan.version  # a re-plan during the pass takes effect at the next block
         if generation != self.session.generation:
             return None
+        if num_top_logprobs is None and (stood := self._agreed(proposed, waited_s)) is not None:
+            return stood
         far = self._ahead(limit - 1) if ahead else NOT_AHEAD
         verified = await self.session.verify(proposed.draft, num_top_logprobs, far, proposed.others)
         if verified is None:
@@ -90,8 +92,7 @@ class Decoder:
             spent_s = max(spent_s, time.monotonic() - began)
         self._observe(proposed, verified, spent_s)
         self._judged(proposed, verified, length)
-        sources = (*verified.proposed.sources[: verified.num_accepted], self.plan.tier)
-        return Progress(verified, sources[: len(verified.token_ids)], plan_version)
+        return self._progress(verified, plan_version)
 
     def cut(self, length: int) -> None:
         """Drop every token from position `length` on, here and further down."""
@@ -152,8 +153,30 @@ class Decoder:
             return Proposed()
         generation = self.session.generation
         return await self._links.propose(
-            most, self._costs(), self._budget, lambda: generation == self.session.generation
+            most,
+            self._costs(),
+            self._budget,
+            lambda: generation == self.session.generation,
+            num_drafts=max(1, self._num_to_agree),
         )
+
+    @property
+    def _num_to_agree(self) -> int:
+        """How many drafters have to agree for a token to stand unjudged; 0: that cannot be."""
+        number = self.session.num_to_agree
+        return number if number <= len(self._links) else 0
+
+    def _agreed(self, proposed: Proposed, spent_s: float) -> Progress | None:
+        """Commit what drafters agree on without a pass; None if that is nothing."""
+        length, named = len(self.session.sequence), {one.tier for one in self.plan.drafters}
+        drafts = [draft for link, draft in proposed.heard if link.plan.tier in named]
+        stood = self.session.agree(drafts, self._request.stop_token_ids)
+        if stood is None:
+            return None
+        decided = proposed.heard_of(len(stood.token_ids))
+        self._rounds(decided, stood, spent_s)
+        self._judged(decided, stood, length)
+        return self._progress(stood, self.plan.version)
 
     def _costs(self) -> Costs:
         return Costs(
@@ -171,7 +194,11 @@ class Decoder:
         if self._prefill_s is None:
             self._prefill_s = verified.compute_s
             return
-        self._steps.note(len(proposed.tree.token_ids) + 1, verified.compute_s)
+        num_seen = verified.seen.num_accepted if verified.seen else 0
+        self._steps.note(num_seen + len(proposed.tree.token_ids) + 1, verified.compute_s)
+        self._rounds(proposed, verified, round_s)
+
+    def _rounds(self, proposed: Proposed, verified: Verified, round_s: float) -> None:
         num_tokens, plain_s = len(verified.token_ids), self._steps.plain_s
         self._budget.spent(round_s, num_tokens, plain_s, drafted=bool(proposed.links))
         for link, draft in proposed.by_link():
@@ -193,12 +220,18 @@ class Decoder:
 
         One that needs no asking goes along.
         """
+        if self._num_to_agree:  # each place is asked of all
+            return NOT_AHEAD
         lengths = (link.num_unattended for link in self._links)
         furthest = min(limit, self.session.room - 1, *lengths)
         following = self._links.following(self._costs())
         self._follower = (following[0],) if following else ()
         draft = following[1] if following else None
         return Ahead(furthest, self._request.stop_token_ids, draft)
+
+    def _progress(self, verified: Verified, plan_version: int) -> Progress:
+        sources = (*verified.proposed.sources[: verified.num_accepted], self.plan.tier)
+        return Progress(verified, sources[: len(verified.token_ids)], plan_version)
 
     def _attend(self) -> None:
         """See at the next step what the drafters have."""

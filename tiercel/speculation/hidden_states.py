@@ -25,9 +25,14 @@ class HiddenStates:
         self._rows: list[NDArray[np.float16]] = []
         self._asking: set[HiddenFeed] = set()
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether a drafter works on these, or has not said yet that it does not."""
+        return bool(self._asking)
+
     def space(self, count: int) -> States | None:
         """Return where a pass puts the states of `count` positions; None if nobody asks."""
-        if not self._asking:
+        if not self.is_asked:
             return None
         return np.empty((count, self._description.hidden_size), np.float32)
 

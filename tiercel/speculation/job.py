@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tiercel.decoding import Randomness, Vocabulary
+from tiercel.decoding import Randomness, Verdict, Vocabulary
+from tiercel.decoding.agreement import compared
 from tiercel.engines.language_model import Logits
 from tiercel.speculation.draft_tree import DraftTree
 from tiercel.speculation.judging import Terms, Verified, judge
@@ -34,6 +35,7 @@ class Job:
     generation: int
     terms: Terms
     answer: tuple[int, ...] = ()  # the tokens before the draft, where a mask asks for them
+    unjudged: tuple[int, ...] = ()  # the tokens before the draft that no pass has seen yet
 
     def verdict(
         self,
@@ -44,13 +46,24 @@ class Job:
     ) -> Verified:
         """Return what becomes of the draft of which most stands, the first of equals.
 
-        `logits` has a row before the drafts and one for each place of the tree; raises as `judge`.
+        `logits` has a row before each unjudged token, one before the drafts and one for each place
+        of the tree; raises as `judge`.
         """
+        seen, logits = self._seen(logits, vocabulary), logits[len(self.unjudged) :]
         verdicts = (
             self._on(draft, path, self._along(path, logits), vocabulary, randomness, mask)
             for draft, path in zip(self.tree.drafts, self.tree.paths, strict=True)
         )
-        return max(verdicts, key=lambda verified: verified.num_accepted)
+        best = max(verdicts, key=lambda verified: verified.num_accepted)
+        return replace(best, seen=seen)
+
+    def _seen(self, logits: Logits, vocabulary: Vocabulary) -> Verdict | None:
+        """Return what EXACT makes of the unjudged tokens; None if there are none."""
+        if not self.unjudged:
+            return None
+        rows = logits[: len(self.unjudged) + 1]
+        began = self.offset - vocabulary.advance(0, self.unjudged)
+        return compared(self.unjudged, self.terms.target(rows, vocabulary, began))
 
     def _along(self, path: Sequence[int], logits: Logits) -> Logits:
         if self.tree.parents is None:

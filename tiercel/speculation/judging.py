@@ -9,6 +9,7 @@ import numpy as np
 from tiercel.decoding import (
     MAX_SUPPORT,
     RULES,
+    AgreementTable,
     CosdTree,
     Draft,
     Randomness,
@@ -42,6 +43,8 @@ class Terms:
     asked: Evidence = Evidence.NONE  # what the session's own parent wants to know of each token
     support: int = MAX_SUPPORT  # tokens of a distribution that are sent to that parent
     tree: CosdTree | None = None  # that COSD_TREE judges by
+    calibration: AgreementTable | None = None  # that AGREEMENT goes by
+    kind: str = ""  # of request, in the caller's words
 
     @property
     def rule(self) -> Acceptance:
@@ -87,6 +90,8 @@ class Verified:
     compute_s: float = 0.0  # of the passes, which other sessions may have shared
     proposed: link.Draft = link.NO_DRAFT  # what was judged, with who said so
     kept: tuple[int, ...] = ()  # the places of what stands of it, of all that was drafted
+    # What EXACT says of the tokens before these that stood unjudged, now that a pass has seen them.
+    seen: Verdict | None = None
 
     @property
     def num_accepted(self) -> int:

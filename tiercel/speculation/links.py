@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
@@ -21,11 +21,17 @@ class Proposed:
     draft: Draft = NO_DRAFT
     links: tuple[Link, ...] = ()  # that it cost time: they brought it, or all were waited for
     others: tuple[Draft, ...] = ()  # of the same place
+    heard: tuple[tuple[Link, Draft], ...] = ()  # all that was there, whether it is verified or not
 
     @property
     def tree(self) -> DraftTree:
         """All drafts together."""
         return DraftTree((self.draft, *self.others))
+
+    def heard_of(self, num_places: int) -> "Proposed":
+        """Return what all drafters whose drafts were there say of the first places."""
+        first, *others = (draft.part(num_places) for _, draft in self.heard)
+        return Proposed(first, tuple(link for link, _ in self.heard), tuple(others))
 
     def by_link(self) -> Iterator[tuple[Link, Draft]]:
         """Yield each drafter with its draft, nothing for one that was late."""
@@ -50,23 +56,31 @@ class Links:
         return len(self._links)
 
     async def propose(
-        self, most: int, costs: Costs, budget: LossBudget, is_current: Callable[[], bool]
+        self,
+        most: int,
+        costs: Costs,
+        budget: LossBudget,
+        is_current: Callable[[], bool],
+        num_drafts: int = 1,
     ) -> Proposed:
-        """Wait for a draft of at most `most` tokens as long as that pays, and `is_current`."""
+        """Wait for drafts of at most `most` tokens as long as that pays, and `is_current`.
+
+        So many drafts are waited for; if they do not come, those that are there are taken.
+        """
         for link in self._links:
             link.ask(costs, most)
         began, waited_for = time.monotonic(), dict[Link, float]()
         while is_current():
             drafts = ((link, link.draft()) for link in self._links)
-            ready = [(link, draft) for link, draft in drafts if draft.token_ids]
-            if ready:
-                link, draft = _chosen(ready)
-                most = budget.affordable(costs.steps, most, time.monotonic() - began)
-                return _beside(Proposed(draft.part(most), (link,)), ready, costs, most)
-            due = self._due(costs)
+            ready = {link: draft for link, draft in drafts if draft.token_ids}
+            due = self._due(costs, ready) if len(ready) < num_drafts else {}
             waited_for |= due
-            if not due or not await self._wait(due, budget.left_s(costs.steps.plain_s)):
+            if due and await self._wait(due, budget.left_s(costs.steps.plain_s)):
+                continue
+            if not ready:
                 return Proposed(links=tuple(waited_for))
+            most = budget.affordable(costs.steps, most, time.monotonic() - began)
+            return _proposed(list(ready.items()), costs, most)
         return Proposed()
 
     def following(self, costs: Costs) -> tuple[Link, Follow] | None:
@@ -113,9 +127,9 @@ class Links:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    def _due(self, costs: Costs) -> dict[Link, float]:
+    def _due(self, costs: Costs, ready: Collection[Link]) -> dict[Link, float]:
         """Return the drafters that are worth waiting for, and until when."""
-        ends = {link: link.wait_until(costs) for link in self._links}
+        ends = {link: link.wait_until(costs) for link in self._links if link not in ready}
         return {link: end for link, end in ends.items() if end is not None}
 
     async def _wait(self, due: dict[Link, float], most_s: float) -> bool:
@@ -146,6 +160,12 @@ def _chosen(ready: list[tuple[Link, Draft]]) -> tuple[Link, Draft]:
     if any(draft.distributions is not None for _, draft in ready):
         return ready[0]
     return max(ready, key=lambda each: len(each[1].token_ids))
+
+
+def _proposed(ready: list[tuple[Link, Draft]], costs: Costs, most: int) -> Proposed:
+    link, draft = _chosen(ready)
+    proposed = _beside(Proposed(draft.part(most), (link,)), ready, costs, most)
+    return replace(proposed, heard=tuple((link, draft.part(most)) for link, draft in ready))
 
 
 def _beside(

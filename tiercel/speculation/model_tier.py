@@ -9,13 +9,14 @@ from functools import partial
 
 from tiercel import rpc
 from tiercel.constraints import Grammars
-from tiercel.decoding import MAX_SUPPORT, CosdTree, Vocabulary, in_force
+from tiercel.decoding import MAX_SUPPORT, AgreementTable, CosdTree, Vocabulary, in_force
 from tiercel.draft_stream import TokenSequence
 from tiercel.errors import InvalidRequest, PlanRefused
 from tiercel.plan_rules import LOCAL, check_plan
 from tiercel.replies import TierDescription
 from tiercel.rules import check_rules
 from tiercel.scores import ScoreAsk, Scores
+from tiercel.speculation.agreement import check_calibration
 from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.draft_ahead import DraftAhead
 from tiercel.speculation.draft_server import Drafts, DraftServer
@@ -48,6 +49,7 @@ class Habits:
     allowed_drafters: tuple[str, ...] = ("localhost:*", "127.0.0.1:*", "[::1]:*")
     draft_support: int = MAX_SUPPORT  # tokens of the distributions that are sent with a draft
     cosd_tree: CosdTree | None = None  # that the rule of fusion by a tree judges by
+    calibration: AgreementTable | None = None  # that AGREEMENT goes by
 
 
 class ModelTier:
@@ -87,8 +89,7 @@ class ModelTier:
             raise InvalidRequest("plan.tier", plan.tier, f"this is {self.name}")
         check_plan(plan, allowed=self.habits.allowed_drafters)
         if in_force(plan.acceptance) is Rule.AGREEMENT:
-            why = "it verifies one draft at a time, and saves no pass where several agree"
-            raise PlanRefused(f"{self.name} does not serve {Rule.AGREEMENT.value}: {why}")
+            check_calibration(plan, self.habits.calibration)
         if in_force(plan.acceptance) is Rule.COSD_TREE and self.habits.cosd_tree is None:
             raise PlanRefused(f"{self.name} has no decision tree for {Rule.COSD_TREE.value}")
 
@@ -144,6 +145,7 @@ class ModelTier:
             asked=request.asked,
             support=self.habits.draft_support,
             tree=self.habits.cosd_tree,
+            calibration=self.habits.calibration,
         )
         mask = await self.grammars.mask(request.constraint)
         sequence = TokenSequence(prefix)

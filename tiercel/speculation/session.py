@@ -1,6 +1,6 @@
 """One sequence being decoded by one model: forward passes, verdicts, roll-back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -8,13 +8,16 @@ from itertools import count
 from tiercel.decoding import Randomness, Vocabulary
 from tiercel.draft_stream import TokenSequence
 from tiercel.engines.language_model import Logits
+from tiercel.speculation.agreement import Unjudged, num_to_agree
 from tiercel.speculation.draft_tree import DraftTree
 from tiercel.speculation.hidden_states import HiddenStates
 from tiercel.speculation.job import NOT_AHEAD, Ahead, Job
 from tiercel.speculation.judging import Terms, Verified
 from tiercel.speculation.link import NO_DRAFT, Draft
 from tiercel.speculation.logits_mask import LogitsMask
+from tiercel.speculation.pass_times import PassTimes
 from tiercel.speculation.runner import ModelRunner
+from tiercel.speculation.text_offsets import TextOffsets
 from tiercel.speculation.turn import Memory, Turn
 from tiercel.types import Acceptance, Evidence, TierStats
 
@@ -53,9 +56,10 @@ class Session:
         self._num_followed = self._num_taken = 0
         self._fed_length = 0  # tokens at the start of the cache that are the sequence's
         self._floor = 0  # what _fed_length may be after the turn that runs
-        self._offsets = [0]  # byte offset of the generated text at each generated position
-        self._note_offsets(prefix.tokens(terms.num_prompt_tokens))
-        self._num_passes, self._prefill_s, self._compute_s = 0, 0.0, 0.0
+        self._unjudged = Unjudged()  # tokens at the sequence's end that were never fed
+        num_prompt, generated = terms.num_prompt_tokens, prefix.tokens(terms.num_prompt_tokens)
+        self._offsets = TextOffsets(vocabulary, num_prompt, generated)
+        self._times = PassTimes(num_prompt)
 
     @property
     def room(self) -> int:
@@ -87,16 +91,36 @@ class Session:
         """Drop every token from position `length` on."""
         self.sequence.cut(length)
         self.hidden.cut(length)
-        del self._offsets[max(1, length - self._terms.num_prompt_tokens + 1) :]
+        self._offsets.cut(length)
         self._fed_length = min(self._fed_length, length)
         self._floor = min(self._floor, length)
+        self._unjudged.clear()
         self._void()
 
     def append(self, token_ids: Sequence[int]) -> None:
         """Add tokens that were decided elsewhere."""
-        self.sequence.append(token_ids)
-        self._note_offsets(token_ids)
+        self._unjudged.clear()
+        self._extend(token_ids)
         self._void()
+
+    @property
+    def num_to_agree(self) -> int:
+        """How many drafters have to agree for a token to stand unjudged; 0: all are judged."""
+        # Drafters that work on the model's states get none where it has not been.
+        is_free = self._mask is None and not self.hidden.is_asked
+        return num_to_agree(self._terms) if is_free else 0
+
+    def agree(self, drafts: Sequence[Draft], ends: frozenset[int]) -> Verified | None:
+        """Commit the tokens on which drafts for this place agree so that they stand unjudged.
+
+        None if none do. The next pass feeds them too, and its `seen` says what EXACT makes of them.
+        """
+        if not self.num_to_agree:
+            return None
+        verified = self._unjudged.stand(self._terms, drafts, self.room - 1, ends)
+        if verified is not None:
+            self._extend(verified.token_ids)
+        return verified
 
     @property
     def evidence(self) -> Evidence:
@@ -130,28 +154,29 @@ class Session:
             verified = await self._runner.result_of(turn)
         else:
             # The last token goes in again if the cache holds it: its logits are what is asked for.
-            start = min(self._fed_length, length - 1)
+            unjudged = self._unjudged.token_ids
+            start = min(self._fed_length, length - len(unjudged) - 1)
             tree = DraftTree((draft, *others))
             tokens = [*self.sequence.tokens(start), *tree.token_ids]
             self._may_follow = True
             self._num_taken = self._num_followed
-            offset, terms = self._offsets[-1], self._terms
-            answer = self._answer()
-            job = Job(tree, offset, num_top_logprobs, ahead, generation, terms, answer)
+            offset, terms, answer = self._offsets.at_end, self._terms, self._answer()
+            job = Job(tree, offset, num_top_logprobs, ahead, generation, terms, answer, unjudged)
             turn = self._turn(start, tokens, job)
             verified = await self._runner.run(turn)
-        self._note_time(turn.seconds, is_prefill=turn.start < self._terms.num_prompt_tokens - 1)
+        self._times.note(turn.start, turn.seconds)
         if verified is None or generation != self.generation:
             self._fed_length = min(self._floor, self._memory.length)
             return None
         self._next = turn.next
-        self._num_passes += 1
+        self._times.counted()
         self._fed_length = length + verified.num_accepted
+        self._unjudged.clear()
         if turn.hidden is not None:
-            rows = [0, *(place + 1 for place in verified.kept)]
+            lead = verified.seen.num_accepted if verified.seen else 0
+            rows = [lead, *(lead + place + 1 for place in verified.kept)]
             self.hidden.note(length - 1, turn.hidden[rows])
-        self.sequence.append(verified.token_ids)
-        self._note_offsets(verified.token_ids)
+        self._extend(verified.token_ids)
         return replace(verified, compute_s=turn.seconds)
 
     def attend(self) -> None:
@@ -160,14 +185,7 @@ class Session:
 
     def stats(self, tier: str) -> TierStats:
         """Return what the model did for this session so far."""
-        return TierStats(
-            tier=tier,
-            num_forward_passes=self._num_passes,
-            num_prompt_tokens=self._terms.num_prompt_tokens,
-            num_cached_prompt_tokens=min(self._memory.num_adopted, self._terms.num_prompt_tokens),
-            prefill_s=self._prefill_s,
-            compute_s=self._compute_s,
-        )
+        return self._times.stats(tier, self._memory.num_adopted)
 
     def close(self) -> None:
         """Give the cache back; a pass that still runs ends first."""
@@ -181,12 +199,13 @@ class Session:
 
     def _turn(self, start: int, tokens: Sequence[int], job: Job) -> Turn[Verified]:
         num_drafted = len(job.tree.token_ids)
+        num_logits = len(job.unjudged) + num_drafted + 1
         return Turn(
             memory=self._memory,
             start=start,
             tokens=tokens,
-            num_logits=num_drafted + 1,
-            hidden=self.hidden.space(num_drafted + 1),
+            num_logits=num_logits,
+            hidden=self.hidden.space(num_logits),
             judge=partial(self._judge, job, self._randomness.run(next(self._runs))),
             is_stale=lambda: job.generation != self.generation,
             follow=partial(self._follow, start + len(tokens) - num_drafted, job),
@@ -211,6 +230,7 @@ class Session:
             offset=self._vocabulary.advance(job.offset, tokens),
             ahead=replace(ahead, num_tokens=num_left - 1),
             answer=(*job.answer, *tokens) if self._mask is not None else (),
+            unjudged=(),
         )
         start = length + len(tokens) - 1  # a rule of fusion may give no token beyond the draft
         return self._turn(start, (tokens[-1], *draft.token_ids), following)
@@ -223,12 +243,6 @@ class Session:
             return ()
         return tuple(self.sequence.tokens(self._terms.num_prompt_tokens))
 
-    def _note_offsets(self, token_ids: Iterable[int]) -> None:
-        for token_id in token_ids:
-            self._offsets.append(self._vocabulary.advance(self._offsets[-1], (token_id,)))
-
-    def _note_time(self, seconds: float, *, is_prefill: bool) -> None:
-        if is_prefill:
-            self._prefill_s += seconds
-        else:
-            self._compute_s += seconds
+    def _extend(self, token_ids: Sequence[int]) -> None:
+        self.sequence.append(token_ids)
+        self._offsets.extend(token_ids)

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from tiercel import config
-from tiercel.decoding import MAX_SUPPORT, CosdTree
+from tiercel.decoding import MAX_SUPPORT, AgreementTable, CosdTree
 from tiercel.drafters import table_path
 from tiercel.engines.ngram import NgramTable
 from tiercel.models.embedded import DEFAULT_MODEL
@@ -105,6 +105,9 @@ class TierSettings(LookupSettings):
     cosd_tree: str = Field(
         default="", description="file of the decision tree that the rule cosd_tree judges by"
     )
+    agreement: str = Field(
+        default="", description="file of `tiercel agreement` that the rule agreement goes by"
+    )
     allowed_drafters: list[str] = Field(
         default_factory=lambda: list(Habits.allowed_drafters),
         description="patterns of addresses that plans may name as drafters",
@@ -135,4 +138,5 @@ class TierSettings(LookupSettings):
             allowed_drafters=tuple(self.allowed_drafters),
             draft_support=self.draft_support,
             cosd_tree=CosdTree.load(self.cosd_tree) if self.cosd_tree else None,
+            calibration=AgreementTable.load(self.agreement) if self.agreement else None,
         )

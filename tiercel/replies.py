@@ -84,6 +84,15 @@ class Revise:
 
 
 @dataclass(frozen=True)
+class TokenEvidence:
+    """How sure a model was of a token that it committed, at temperature 1; fields in nats."""
+
+    logprob: float
+    entropy: float  # of the distribution that the token was drawn from
+    margin: float  # log-probability of the best token less that of the second, infinite for none
+
+
+@dataclass(frozen=True)
 class Committed:
     """Tokens that are final, and the text that became certain with them.
 
@@ -100,6 +109,7 @@ class Committed:
     plan_version: int = 0
     compute_s: float = 0.0
     replacements: tuple[Replacement, ...] = ()  # of draft tokens, by a rule of fusion
+    evidence: tuple[TokenEvidence, ...] = ()  # one for each token, if that was asked for
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,15 @@ from tiercel.wire.requests import Prompt, TokenIds
 
 
 @dataclass(frozen=True)
+class DraftPrefix:
+    """What another tier said in an answer's place: a draft, and as such judged."""
+
+    tier: str
+    ids: TokenIds  # in that tier's vocabulary
+    text: str  # the same, for a tier with another tokenizer
+
+
+@dataclass(frozen=True)
 class Ask:
     """What is to be answered, whoever answers it; its seed is known."""
 
@@ -30,6 +39,8 @@ class Ask:
     logprobs: bool = False
     num_top_logprobs: int = 0
     constraint: Constraint | None = None
+    evidence: bool = False  # of each token, from the tier to the router
+    draft_prefix: DraftPrefix | None = None
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class Answer:
             logprobs=tuple(islice(verified.logprobs, len(texts))),
             plan_version=progress.plan_version,
             compute_s=verified.compute_s,
+            evidence=tuple(islice(verified.evidence, len(texts))),
             replacements=_placed(verified.verdict.replacement, position, len(texts)),
         )
 

@@ -1,11 +1,11 @@
 """What a caller opens a session with, checked against the tier that is to serve it."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tiercel.constraints import check_rule
 from tiercel.errors import InvalidRequest
-from tiercel.sessions import Ask
+from tiercel.sessions import Ask, DraftPrefix
 from tiercel.speculation.model_tier import ModelTier
 from tiercel.speculation.prompt_ids import ids_of_prompt
 from tiercel.speculation.request import Request
@@ -51,23 +51,41 @@ async def admitted(
         raise InvalidRequest("stop.ignore_eos", True, why)
     check_rule(plan.acceptance, ask.constraint)
     await tier.grammars.check(ask.constraint, committed_ids)
+    request = tier.request(
+        request_id=ask.request_id,
+        deadline=deadline,
+        num_prompt_tokens=len(prompt_ids),
+        params=ask.sampling,
+        stop_token_ids=ask.stop.token_ids,
+        max_new_tokens=ask.stop.max_new_tokens,
+        messages=_messages(ask.prompt),
+        constraint=ask.constraint,
+    )
+    draft_prefix = await asyncio.to_thread(_in_own_words, tier, ask)
     return Opening(
         plan=plan,
         prompt_ids=prompt_ids,
         committed_ids=committed_ids,
         stop=ask.stop,
-        request=tier.request(
-            request_id=ask.request_id,
-            deadline=deadline,
-            num_prompt_tokens=len(prompt_ids),
-            params=ask.sampling,
-            stop_token_ids=ask.stop.token_ids,
-            max_new_tokens=ask.stop.max_new_tokens,
-            messages=_messages(ask.prompt),
-            constraint=ask.constraint,
-        ),
+        request=replace(request, measures=ask.evidence, draft_prefix=draft_prefix),
         num_top_logprobs=ask.num_top_logprobs if ask.logprobs else None,
     )
+
+
+def _in_own_words(tier: ModelTier, ask: Ask) -> DraftPrefix | None:
+    """Return what another tier said, in this tier's vocabulary; its text counts if its ids do not.
+
+    What is too long for the answer is left out. Raises InvalidRequest for an id out of range.
+    """
+    prefix, own = ask.draft_prefix, tier.tokenizer.fingerprint
+    if prefix is None:
+        return None
+    if prefix.ids.tokenizer_fingerprint == own:
+        token_ids = prefix.ids.token_ids
+        check_ids("draft_prefix.ids", token_ids, tier.runner.description.vocab_size)
+    else:
+        token_ids = tuple(tier.tokenizer.encode(prefix.text))
+    return replace(prefix, ids=TokenIds(token_ids[: ask.stop.max_new_tokens], own))
 
 
 def _messages(prompt: Prompt) -> tuple[Message, ...]:

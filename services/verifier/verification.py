@@ -31,6 +31,9 @@ class Verification:
     ) -> None:
         if opening.plan.drafters:
             raise PlanRefused("plan.drafters must be empty: the drafter is the caller")
+        if opening.request.draft_prefix is not None:
+            why = "must be empty: the drafter is the caller"
+            raise InvalidRequest("draft_prefix", opening.request.draft_prefix.tier, why)
         self._tier, self._opening, self._outbox = tier, opening, outbox
         self._decoder, self._session = decoder, decoder.session
         self._answer = Answer(tier.tokenizer, opening.stop, opening.committed_ids)

@@ -119,10 +119,14 @@ class SuffixIndex:
 
     name = "suffix"
 
-    def __init__(self, *pools: SuffixPool) -> None:
-        """Draft from the session itself and from `pools`, the ones named first preferred."""
+    def __init__(self, *pools: SuffixPool, looks_back: bool = True) -> None:
+        """Draft from `pools`, the ones named first preferred, and before them from the session.
+
+        The session is left out unless it `looks_back`.
+        """
         self._own = _History()
-        self._sources = (self._own, *(pool.history for pool in pools))
+        own = (self._own,) if looks_back else ()
+        self._sources = (*own, *(pool.history for pool in pools))
 
     def __len__(self) -> int:
         """Return the number of tokens in the session."""

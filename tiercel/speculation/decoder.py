@@ -51,14 +51,16 @@ class Decoder:
         request: Request,
         open_link: LinkOpener,
         on_lost: Lost,
+        given: Sequence[Link] = (),
     ) -> None:
+        """Draft with what the plan names, and with what is `given` whatever it names."""
         self.session = session
         self.plan = plan
         self._request = replace(request, parent=plan.tier, evidence=session.evidence)
         self._open_link, self._on_lost = open_link, on_lost
-        self._links = Links(self._link, plan)
+        self._links = Links(self._link, plan, given)
         self._likeness: dict[str, Likeness] = {}  # by drafter
-        self._follower: tuple[Link, ...] = ()  # the drafter that goes along with the model
+        self._followers: dict[str, Link] = {}  # by tier: drafters that go along with the model
         self._last_s = 0.0  # model time of the last pass
         self._prefill_s: float | None = None
         self._steps = StepTimes()
@@ -86,7 +88,7 @@ class Decoder:
         if verified is None:
             return None
         if verified.proposed.token_ids and not proposed.draft.token_ids:
-            proposed = Proposed(verified.proposed, self._follower)
+            proposed = Proposed(verified.proposed, (self._followers[verified.proposed.sources[0]],))
         spent_s = waited_s + verified.compute_s
         if was_alone and self.session.is_alone:
             spent_s = max(spent_s, time.monotonic() - began)
@@ -224,9 +226,7 @@ class Decoder:
             return NOT_AHEAD
         lengths = (link.num_unattended for link in self._links)
         furthest = min(limit, self.session.room - 1, *lengths)
-        following = self._links.following(self._costs())
-        self._follower = (following[0],) if following else ()
-        draft = following[1] if following else None
+        self._followers, draft = self._links.following(self._costs())
         return Ahead(furthest, self._request.stop_token_ids, draft)
 
     def _progress(self, verified: Verified, plan_version: int) -> Progress:

@@ -22,8 +22,10 @@ from tiercel.decoding import (
     logprobs,
     total_variation,
 )
+from tiercel.decoding.uncertainty import uncertainty
 from tiercel.decoding.verdict import Leeway
 from tiercel.engines.language_model import Logits
+from tiercel.replies import TokenEvidence
 from tiercel.rules import rule_at
 from tiercel.speculation import link
 from tiercel.types import Acceptance, Evidence, SamplingParams, TokenLogprob
@@ -43,6 +45,7 @@ class Terms:
     asked: Evidence = Evidence.NONE  # what the session's own parent wants to know of each token
     support: int = MAX_SUPPORT  # tokens of a distribution that are sent to that parent
     tree: CosdTree | None = None  # that COSD_TREE judges by
+    measures: bool = False  # how sure the model is of each token
     calibration: AgreementTable | None = None  # that AGREEMENT goes by
     kind: str = ""  # of request, in the caller's words
 
@@ -83,6 +86,7 @@ class Verified:
     verdict: Verdict
     acceptance: Acceptance  # by which it was judged
     logprobs: tuple[TokenLogprob, ...] = ()
+    evidence: tuple[TokenEvidence, ...] = ()  # one for each token, if that is measured
     likeness: Likeness = Likeness()  # of the draft model and this one
     # One for each token, if the session's parent asked for it.
     probs: tuple[float, ...] | None = None
@@ -127,6 +131,7 @@ def judge(
         verdict=verdict,
         acceptance=terms.rule,
         logprobs=_logprobs(target.logits, token_ids, num_top_logprobs),
+        evidence=_measured(target.logits, token_ids) if terms.measures else (),
         likeness=_likeness(draft, target, verdict),
     )
     return verified if terms.asked is Evidence.NONE else _with_evidence(verified, terms, target)
@@ -158,3 +163,11 @@ def _logprobs(
         return ()
     rows = zip(logits, token_ids, strict=False)
     return tuple(logprobs(row, token_id, num_top) for row, token_id in rows)
+
+
+def _measured(logits: Logits, token_ids: Sequence[int]) -> tuple[TokenEvidence, ...]:
+    found = []
+    for row, entry in zip(logits, _logprobs(logits, token_ids, 0), strict=False):
+        sure = uncertainty(row)
+        found.append(TokenEvidence(entry.logprob, sure.entropy, sure.margin))
+    return tuple(found)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
@@ -41,10 +41,15 @@ class Proposed:
 class Links:
     """One link for each drafter that the plan names below a session."""
 
-    def __init__(self, open_link: Callable[[Plan], Link], plan: Plan) -> None:
-        """Open a link for each of the plan's drafters that is to draft."""
-        self._open = open_link
-        self._links = [open_link(drafter) for drafter in _active(plan)]
+    def __init__(
+        self, open_link: Callable[[Plan], Link], plan: Plan, given: Sequence[Link] = ()
+    ) -> None:
+        """Open a link for each of the plan's drafters that is to draft.
+
+        Those that are `given` come first, and stay whatever the plan names.
+        """
+        self._open, self._given = open_link, tuple(given)
+        self._links = [*self._given, *(open_link(drafter) for drafter in _active(plan))]
         self._changed = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
         self._past: Stats = ([], [])  # of links closed before
@@ -83,10 +88,15 @@ class Links:
             return _proposed(list(ready.items()), costs, most)
         return Proposed()
 
-    def following(self, costs: Costs) -> tuple[Link, Follow] | None:
-        """Return the drafter that goes along while the model goes on by itself, if there is one."""
-        found = ((link, link.follow(costs)) for link in self._links)
-        return next(((link, follow) for link, follow in found if follow is not None), None)
+    def following(self, costs: Costs) -> tuple[dict[str, Link], Follow | None]:
+        """Return the drafters that go along while the model goes on by itself, by tier.
+
+        And what drafts with them: the first that has something to say does.
+        """
+        found = [(link, link.follow(costs)) for link in self._links]
+        going = {link.plan.tier: (link, follow) for link, follow in reversed(found) if follow}
+        follows = [follow for _, follow in reversed(going.values())]
+        return {tier: link for tier, (link, _) in going.items()}, _in_turn(follows)
 
     def changed(self) -> None:
         """Let who waits see what the drafters have."""
@@ -102,8 +112,9 @@ class Links:
 
         `anew` none does: something else is asked of them.
         """
-        old = {(link.plan.tier, link.plan.address): link for link in self._links}
-        self._links = []
+        planned = self._links[len(self._given) :]
+        old = {(link.plan.tier, link.plan.address): link for link in planned}
+        self._links = list(self._given)
         for drafter in _active(plan):
             link = old.get((drafter.tier, drafter.address))
             if link is None or link.is_over or anew:
@@ -150,6 +161,21 @@ class Links:
         task = asyncio.create_task(link.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def _in_turn(follows: Sequence[Follow]) -> Follow | None:
+    """Return what drafts with the first that can; all see each token that is committed."""
+    if len(follows) < 2:
+        return follows[0] if follows else None
+
+    def drafted(position: int, token_ids: Sequence[int], most: int) -> Draft:
+        draft = NO_DRAFT
+        for follow in follows:
+            found = follow(position, token_ids, 0 if draft.token_ids else most)
+            draft = draft if draft.token_ids else found
+        return draft
+
+    return drafted
 
 
 def _chosen(ready: list[tuple[Link, Draft]]) -> tuple[Link, Draft]:

@@ -24,6 +24,7 @@ from tiercel.speculation.judging import Terms
 from tiercel.speculation.link import Link
 from tiercel.speculation.local_link import LocalLink
 from tiercel.speculation.lookup import BARE, Basis, Lookups
+from tiercel.speculation.overtaken import overtaken_links
 from tiercel.speculation.proposer import ModelProposer, Proposer
 from tiercel.speculation.remote_link import RemoteLink
 from tiercel.speculation.request import Lost, Observer, Request
@@ -145,12 +146,14 @@ class ModelTier:
             asked=request.asked,
             support=self.habits.draft_support,
             tree=self.habits.cosd_tree,
+            measures=request.measures,
             calibration=self.habits.calibration,
         )
         mask = await self.grammars.mask(request.constraint)
         sequence = TokenSequence(prefix)
         session = Session(self.runner, self._vocabulary, sequence, terms, mask)
-        decoder = Decoder(session, plan, request, self._open_link, on_lost)
+        given = overtaken_links(request, session, self.runner.row_cost)
+        decoder = Decoder(session, plan, request, self._open_link, on_lost, given)
         try:
             yield decoder
         finally:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from tiercel.decoding import Randomness
 from tiercel.draft_stream import TokenSequence
+from tiercel.sessions import DraftPrefix
 from tiercel.speculation.draft_ahead import DraftAhead
 from tiercel.types import Constraint, Evidence, Message, Plan, SamplingParams
 from tiercel.wire.draft import DraftOpening
@@ -31,6 +32,8 @@ class Request:
     constraint: Constraint | None = None
     asked: Evidence = Evidence.NONE  # by the parent's own parent, of the parent
     evidence: Evidence = Evidence.NONE  # what the parent asks of its drafters
+    measures: bool = False  # the parent tells how sure it is of each token
+    draft_prefix: DraftPrefix | None = None  # in the parent's own vocabulary
     # By a drafter's address; the parent's requests share them: what pays depends on the machines.
     aheads: dict[str, DraftAhead] = field(default_factory=dict)
 

@@ -6,6 +6,7 @@ from tiercel.replies import Committed, TierDescription
 from tiercel.sessions import SessionEnd
 from tiercel.v1 import decoding_pb2, tier_pb2
 from tiercel.wire.results import (
+    evidence_of_tokens_to_pb,
     logprob_to_pb,
     reason_to_pb,
     replacement_to_pb,
@@ -28,6 +29,7 @@ def committed_to_pb(committed: Committed) -> decoding_pb2.Committed:
         compute_ns=to_ns(committed.compute_s),
         text_lengths=committed.text_lengths,
         replacements=[replacement_to_pb(one) for one in committed.replacements],
+        evidence=evidence_of_tokens_to_pb(committed.evidence),
     )
 
 

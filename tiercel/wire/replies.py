@@ -19,6 +19,7 @@ from tiercel.types import Rule
 from tiercel.v1 import decoding_pb2, router_pb2, tier_pb2
 from tiercel.wire.plans import acceptance_from_pb, plan_from_pb
 from tiercel.wire.results import (
+    evidence_of_tokens_from_pb,
     logprob_from_pb,
     reason_from_pb,
     replacement_from_pb,
@@ -72,6 +73,7 @@ def committed_from_pb(message: decoding_pb2.Committed) -> Committed:
         plan_version=message.plan_version,
         compute_s=to_s(message.compute_ns),
         replacements=tuple(replacement_from_pb(one) for one in message.replacements),
+        evidence=evidence_of_tokens_from_pb(message.evidence),
     )
 
 

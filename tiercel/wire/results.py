@@ -1,7 +1,8 @@
 """What tiers give back, tokens, spans and usage, to protobuf and back. Times: seconds <-> ns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from tiercel.replies import TokenEvidence
 from tiercel.rules import RuleUse
 from tiercel.types import (
     FinishReason,
@@ -65,6 +66,23 @@ def logprob_from_pb(message: pb.TokenLogprob) -> TokenLogprob:
     """Return one token's log-probability."""
     top = tuple((entry.token_id, entry.logprob) for entry in message.top)
     return TokenLogprob(message.token_id, message.logprob, top)
+
+
+def evidence_of_tokens_to_pb(evidence: Sequence[TokenEvidence]) -> pb.TokenEvidence | None:
+    """Return the message for how sure a model was of tokens; None if that is not known."""
+    if not evidence:
+        return None
+    return pb.TokenEvidence(
+        logprobs=[one.logprob for one in evidence],
+        entropies=[one.entropy for one in evidence],
+        margins=[one.margin for one in evidence],
+    )
+
+
+def evidence_of_tokens_from_pb(message: pb.TokenEvidence) -> tuple[TokenEvidence, ...]:
+    """Return how sure a model was of tokens, as far as all three numbers are there."""
+    rows = zip(message.logprobs, message.entropies, message.margins, strict=False)
+    return tuple(TokenEvidence(*row) for row in rows)
 
 
 def replacement_to_pb(replacement: Replacement) -> pb.Replacement:

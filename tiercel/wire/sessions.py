@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from tiercel.sessions import Ask, DrafterLost, Opened, SessionEnd, SessionEvent
+from tiercel.errors import InvalidRequest
+from tiercel.sessions import Ask, DrafterLost, DraftPrefix, Opened, SessionEnd, SessionEvent
 from tiercel.types import Plan
 from tiercel.v1 import decoding_pb2
 from tiercel.v1 import verifier_pb2 as pb
@@ -18,6 +19,7 @@ from tiercel.wire.requests import (
     stop_from_pb,
     stop_to_pb,
     token_ids_from_pb,
+    token_ids_to_pb,
 )
 from tiercel.wire.results import reason_from_pb, rule_use_from_pb, usage_from_pb
 
@@ -34,6 +36,8 @@ def open_to_pb(ask: Ask, plan: Plan, committed: Sequence[int]) -> pb.GenerateOpe
         logprobs=ask.logprobs,
         num_top_logprobs=ask.num_top_logprobs,
         constraint=constraint_to_pb(ask.constraint),
+        evidence=ask.evidence,
+        draft_prefix=_draft_prefix_to_pb(ask.draft_prefix) if ask.draft_prefix else None,
     )
 
 
@@ -53,8 +57,21 @@ def open_from_pb(
         logprobs=message.logprobs,
         num_top_logprobs=num_top_logprobs_from_pb(message.num_top_logprobs),
         constraint=constraint_from_pb(message),
+        evidence=message.evidence,
+        draft_prefix=_draft_prefix_from_pb(message) if message.HasField("draft_prefix") else None,
     )
     return ask, plan_from_pb(message.plan), tuple(message.committed_token_ids)
+
+
+def _draft_prefix_to_pb(prefix: DraftPrefix) -> pb.DraftPrefix:
+    return pb.DraftPrefix(tier=prefix.tier, ids=token_ids_to_pb(prefix.ids), text=prefix.text)
+
+
+def _draft_prefix_from_pb(message: pb.GenerateOpen) -> DraftPrefix:
+    prefix = message.draft_prefix
+    if not prefix.tier:
+        raise InvalidRequest("draft_prefix.tier", "", "must name the tier that said it")
+    return DraftPrefix(prefix.tier, token_ids_from_pb(prefix.ids), prefix.text)
 
 
 def event_from_pb(message: pb.VerifierGenerateResponse) -> SessionEvent | None:
@@ -98,6 +115,8 @@ def join_committed(first: pb.VerifierGenerateResponse, second: pb.VerifierGenera
     earlier.text_lengths.extend(later.text_lengths)
     earlier.logprobs.extend(later.logprobs)
     earlier.replacements.extend(later.replacements)
+    if later.HasField("evidence"):
+        earlier.evidence.MergeFrom(later.evidence)  # of lists: one behind the other
     earlier.compute_ns += later.compute_ns
     spans = list(later.spans)
     if earlier.spans and spans and earlier.spans[-1].tier == spans[0].tier:

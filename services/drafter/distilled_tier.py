@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from services.drafter.distilled_proposer import StatesProposer, TokensProposer
 from services.drafter.distilled_scores import DistilledScorer
+from tiercel.descriptions import TierDescription
 from tiercel.engines.distilled import DistilledModel
-from tiercel.replies import TierDescription
 from tiercel.scores import ScoreAsk, Scores
 from tiercel.speculation.draft_server import Drafts, DraftServer
 from tiercel.speculation.proposer import Proposer

@@ -7,16 +7,17 @@ from typing import Any, Protocol, runtime_checkable
 
 import grpc
 
+from tiercel.descriptions import TierDescription
 from tiercel.errors import Unsupported
-from tiercel.replies import TierDescription
 from tiercel.rpc.deadlines import deadline_of
 from tiercel.scores import ScoreAsk, Scores
 from tiercel.speculation.draft_server import DraftServer
+from tiercel.speculation.residence import Residence
 from tiercel.tokenizer import Tokenizer
 from tiercel.v1 import drafter_pb2 as pb
 from tiercel.v1 import drafter_pb2_grpc as pb_grpc
 from tiercel.v1 import tier_pb2, tier_pb2_grpc
-from tiercel.wire.answers import description_to_pb
+from tiercel.wire.descriptions import description_to_pb, residency_to_pb
 from tiercel.wire.scores import score_ask_from_pb, scores_to_pb
 from tiercel.wire.tokenizers import files_to_pb
 
@@ -44,6 +45,13 @@ class Tokenized(Protocol):
     """A tier with a tokenizer to hand out."""
 
     tokenizer: Tokenizer
+
+
+@runtime_checkable
+class Residing(Protocol):
+    """A tier with a model that can be given back."""
+
+    residence: Residence
 
 
 class DrafterServicer(pb_grpc.DrafterServicer, tier_pb2_grpc.TierServicer):
@@ -78,6 +86,14 @@ class DrafterServicer(pb_grpc.DrafterServicer, tier_pb2_grpc.TierServicer):
     ) -> tier_pb2.DescribeResponse:
         """Describe this replica."""
         return description_to_pb(self._tier.describe())
+
+    async def SetResident(
+        self, request: tier_pb2.SetResidentRequest, context: Any
+    ) -> tier_pb2.SetResidentResponse:
+        """Load the model, or give its memory back."""
+        if not isinstance(self._tier, Residing):
+            raise Unsupported(f"{self._tier.describe().tier} has no model that could be given back")
+        return residency_to_pb(await self._tier.residence.set(resident=request.resident))
 
     async def Score(self, request: tier_pb2.ScoreRequest, context: Any) -> tier_pb2.ScoreResponse:
         """Say what the tier would have drafted in texts that are given."""

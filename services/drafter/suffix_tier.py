@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 from services.drafter.given_texts import given_texts
 from services.drafter.suffix_scores import scored_texts
+from tiercel.descriptions import TierDescription
 from tiercel.engines.combined import CombinedDrafter
 from tiercel.engines.guesses import Source
 from tiercel.errors import InvalidRequest, PlanRefused
-from tiercel.replies import TierDescription
 from tiercel.scores import ScoreAsk, Scores
 from tiercel.speculation.draft_server import Drafts, DraftServer
 from tiercel.speculation.lookup import Basis, Lookups, LookupSession

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import grpc
 
 from tiercel import replies, rpc
+from tiercel.descriptions import TierDescription
 from tiercel.plan_rules import LOCAL
-from tiercel.replies import ReplicaState, TierDescription
+from tiercel.replies import ReplicaState
 
 # A replica that failed gets no new work for so long, if another can take it.
 INHIBITED_S = 5.0

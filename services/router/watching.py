@@ -11,8 +11,8 @@ import structlog
 from services.router.background import in_background
 from services.router.fleet import Fleet, Replica
 from tiercel.clients import tier as tier_client
+from tiercel.descriptions import TierDescription
 from tiercel.errors import DeadlineExceeded, TiercelError
-from tiercel.replies import TierDescription
 from tiercel.tiers import DNS, Tier
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from tiercel.speculation.model_tier import ModelTier
 from tiercel.v1 import drafter_pb2, drafter_pb2_grpc, tier_pb2, tier_pb2_grpc
 from tiercel.v1 import verifier_pb2 as pb
 from tiercel.v1 import verifier_pb2_grpc as pb_grpc
-from tiercel.wire.answers import description_to_pb
+from tiercel.wire.descriptions import description_to_pb, residency_to_pb
 from tiercel.wire.scores import score_ask_from_pb, scores_to_pb
 from tiercel.wire.tokenizers import files_to_pb
 
@@ -72,6 +72,12 @@ class VerifierServicer(
     ) -> tier_pb2.DescribeResponse:
         """Describe this replica."""
         return description_to_pb(self._tier.describe())
+
+    async def SetResident(
+        self, request: tier_pb2.SetResidentRequest, context: Any
+    ) -> tier_pb2.SetResidentResponse:
+        """Load the model, or give its memory back."""
+        return residency_to_pb(await self._tier.residence.set(resident=request.resident))
 
     async def Score(self, request: tier_pb2.ScoreRequest, context: Any) -> tier_pb2.ScoreResponse:
         """Score texts that are given."""

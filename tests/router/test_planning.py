@@ -7,11 +7,12 @@ import pytest
 from services.router.fleet import Fleet, Replica, least_loaded
 from services.router.learned import Advice
 from services.router.planning import addressed, advised, check_asked, part_at
+from tiercel.descriptions import TierDescription
 from tiercel.errors import NotFound, PlanRefused
 from tiercel.learning import LearnedPolicy, PairPolicy
 from tiercel.plan_rules import LOCAL
 from tiercel.plan_text import parse_plan, print_plan
-from tiercel.replies import ReplicaState, TierDescription
+from tiercel.replies import ReplicaState
 
 
 def description(tier: str) -> TierDescription:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 
 from tests.test_plan_text import outlines
+from tiercel.descriptions import DrafterRecord, Residency, Speed, TierDescription
 from tiercel.replies import (
     Candidate,
     Committed,
@@ -14,7 +15,6 @@ from tiercel.replies import (
     Overview,
     Replica,
     ReplicaState,
-    TierDescription,
 )
 from tiercel.sessions import Ask, DrafterLost, Opened, SessionEnd
 from tiercel.types import (
@@ -36,7 +36,26 @@ from tiercel.wire.sessions import event_from_pb, open_to_pb
 PLAN = Plan("a", "a:1", drafters=(Plan("b", "b:1", num_speculative_tokens=0),), version=3)
 USAGE = Usage(4, 5, time_to_first_token_s=0.25, total_s=1.5)
 DESCRIPTION = TierDescription(
-    "a", "m", "onnx", "int4", "n", True, "f", 9, 8, True, True, 1, 2, 3, 4.5
+    "a",
+    "m",
+    "onnx",
+    "int4",
+    "n",
+    True,
+    "f",
+    9,
+    8,
+    True,
+    True,
+    1,
+    2,
+    3,
+    4.5,
+    Speed(0.03, 0.001, 0.002, 0.5),
+    (DrafterRecord("b", 3.5, 1.25, 0.01, 0.002),),
+    Residency.LEAVING,
+    2.5,
+    12345,
 )
 COMMITTED = Committed(
     position=0,

@@ -19,6 +19,7 @@ from tiercel.engines.language_model import Cache, LanguageModel, Logits, Step
 from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.lookup import BARE, Basis
 from tiercel.speculation.model_tier import Habits, ModelTier
+from tiercel.speculation.residence import Loader
 from tiercel.speculation.runner import ModelRunner
 from tiercel.tokenizer import Tokenizer
 from tiercel.types import ModelDescription, Plan
@@ -176,6 +177,7 @@ class Fleet:
         tier_class: Callable[..., ModelTier] = PatientTier,
         prefix_cache_tokens: int = 2000,
         basis: Basis = BARE,
+        loader: Loader | None = None,
         **habits,
     ) -> Replica:
         """Start a verifier. It goes on asking drafters that do not pay, unless told otherwise."""
@@ -184,7 +186,7 @@ class Fleet:
 
         def build() -> tuple[ModelTier, VerifierServicer]:
             runner = ModelRunner(model, prefix_cache_tokens=prefix_cache_tokens)
-            tier = tier_class(name, runner, tokenizer, chosen, basis)
+            tier = tier_class(name, runner, tokenizer, chosen, basis, loader=loader)
             return tier, VerifierServicer(tier, max_request_s=150.0)
 
         return await self.start(name, build)

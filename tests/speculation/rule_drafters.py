@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from services.drafter.servicer import DrafterServicer
 from tests.speculation.fleet import HEARTBEAT_S, Fleet, Replica
 from tiercel.decoding import TokenDistribution
-from tiercel.replies import TierDescription
+from tiercel.descriptions import TierDescription
 from tiercel.speculation.draft_server import Drafts, DraftServer
 from tiercel.speculation.proposer import Proposal, Proposer
 from tiercel.speculation.slots import Slots

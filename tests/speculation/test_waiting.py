@@ -1,7 +1,9 @@
 """Which turns a pass takes: narrow ones in order, prompts in pieces beside them."""
 
 import itertools
+from itertools import chain, repeat
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -77,7 +79,7 @@ def test_many_narrow_turns_leave_a_prompt_its_share():
 
 def test_a_short_prompt_does_not_wait_for_a_long_one_but_none_waits_for_ever():
     long, short, later = turn(4000), turn(100), turn(3900)
-    clock = iter([0.0, 1.0, 1.0])
+    clock = chain([0.0], repeat(1.0))
     queue = WaitingTurns(64, lambda: next(clock))
     for each in (long, short, later):
         queue.add(each)
@@ -142,3 +144,15 @@ def test_every_turn_is_fed_and_no_pass_is_too_wide(turns: list[tuple[int, int]],
             (queue.add if each.num_left else queue.discard)(each)
     assert all(each.num_left == 0 for each in all_turns)
     assert num_passes <= sum(2 + len(each.tokens) // 16 for each in all_turns)
+
+
+def test_what_turns_waited_is_known():
+    seconds = iter([0.0, 0.0, 2.0, 3.0])  # two come, both are taken, the second later
+    queue = WaitingTurns(0, lambda: next(seconds))
+    for each in (turn(1), turn(1)):
+        queue.add(each)
+    assert queue.wait_s == 0
+    queue.take()
+    assert queue.wait_s == pytest.approx(0.02 * 2.0)
+    queue.take()
+    assert queue.wait_s == pytest.approx(0.04 + 0.02 * (3.0 - 0.04))

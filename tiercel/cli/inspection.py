@@ -7,7 +7,8 @@ from tiercel.cli.output import Output
 from tiercel.cli.running import run
 from tiercel.cli.statistics import number, plan_text
 from tiercel.clients.router import RouterClient
-from tiercel.replies import Decision, Overview, Replica, TierDescription
+from tiercel.descriptions import TierDescription
+from tiercel.replies import Decision, Overview, Replica
 from tiercel.wire.requests import Prompt
 
 REPLICA_COLUMNS = (

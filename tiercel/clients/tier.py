@@ -5,13 +5,13 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tiercel.replies import TierDescription
+from tiercel.descriptions import Residency, TierDescription
 from tiercel.rpc import translated
 from tiercel.rpc.server import READINESS
 from tiercel.scores import ScoreAsk, Scores
 from tiercel.v1 import tier_pb2
 from tiercel.v1.tier_pb2_grpc import TierStub
-from tiercel.wire.replies import description_from_pb
+from tiercel.wire.descriptions import description_from_pb, residency_from_pb
 from tiercel.wire.scores import score_ask_to_pb, scores_from_pb
 from tiercel.wire.tokenizers import FileCollector
 
@@ -38,6 +38,17 @@ async def score(channel: grpc.aio.Channel, ask: ScoreAsk, *, timeout_s: float) -
     with translated():
         answer = await TierStub(channel).Score(score_ask_to_pb(ask), timeout=timeout_s)
     return scores_from_pb(answer)
+
+
+async def set_resident(channel: grpc.aio.Channel, *, resident: bool, timeout_s: float) -> Residency:
+    """Have the replica's model loaded or given back; return its state then.
+
+    Raises the domain error if it refuses, DeadlineExceeded while sessions hold the model.
+    """
+    request = tier_pb2.SetResidentRequest(resident=resident)
+    with translated():
+        answer = await TierStub(channel).SetResident(request, timeout=timeout_s)
+    return residency_from_pb(answer.residency)
 
 
 async def tokenizer_files(channel: grpc.aio.Channel, *, timeout_s: float) -> dict[str, bytes]:

@@ -1,9 +1,11 @@
 """From which model a tier is, to the tier: loaded off the event loop."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 from tiercel import engines
+from tiercel.engines.language_model import LanguageModel
 from tiercel.speculation.lookup import Basis
 from tiercel.speculation.model_tier import Habits, ModelTier
 from tiercel.speculation.runner import ModelRunner
@@ -26,7 +28,20 @@ class ModelSource:
 
 async def load(name: str, source: ModelSource, habits: Habits, basis: Basis) -> ModelTier:
     """Load a model off the event loop and return its tier; raises ModelUnavailable."""
-    loaded, tokenizer = await asyncio.to_thread(
+    began = time.monotonic()
+    loaded, tokenizer = await _loaded(source)
+    runner = ModelRunner(loaded, prefix_cache_tokens=source.prefix_cache_tokens)
+
+    async def again() -> LanguageModel:
+        return (await _loaded(source))[0]
+
+    tier = ModelTier(name, runner, tokenizer, habits, basis, loader=again)
+    tier.residence.load_s = time.monotonic() - began
+    return tier
+
+
+async def _loaded(source: ModelSource) -> engines.Loaded:
+    return await asyncio.to_thread(
         engines.load,
         source.engine,
         source.model,
@@ -37,5 +52,3 @@ async def load(name: str, source: ModelSource, habits: Habits, basis: Basis) -> 
         cache_tokens=source.cache_tokens or None,
         tensor_parallel=source.tensor_parallel,
     )
-    runner = ModelRunner(loaded, prefix_cache_tokens=source.prefix_cache_tokens)
-    return ModelTier(name, runner, tokenizer, habits, basis)

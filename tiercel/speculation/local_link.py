@@ -106,6 +106,7 @@ class LocalLink:
         if number:
             judgement = Judgement(number, round.num_accepted, int(round.num_accepted < number))
             count_judgement(self._pair, judgement)
+            self._request.records.judged(self.plan.tier, judgement)
 
     def rejected(self, position: int) -> None:
         """See that by the tokens that stand there."""

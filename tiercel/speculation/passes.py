@@ -10,6 +10,7 @@ from tiercel.engines.trees import behind
 from tiercel.errors import Overloaded
 from tiercel.speculation.prefixes import PrefixStore
 from tiercel.speculation.row_cost import RowCost
+from tiercel.speculation.speed import SpeedMeter
 from tiercel.speculation.turn import Batch, Memory, Turn
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ class Passes:
         """Keep up to so many tokens of ended sessions for new ones that begin alike."""
         self._model = model
         self._prefixes = PrefixStore(model, prefix_cache_tokens)
-        self.row_cost = RowCost()
+        self.row_cost, self.speed = RowCost(), SpeedMeter()
 
     def run(self, batch: Batch) -> list[Outcome]:
         """Run one pass; return the outcomes of the turns in order, also of those without room."""
@@ -43,6 +44,7 @@ class Passes:
         logits = self._extend(list(steps.values()))
         seconds = time.perf_counter() - began
         self._note_cost(list(steps.values()), time.thread_time() - began_s)
+        self._note_speed(list(steps.values()), seconds)
         for (place, step), rows in zip(steps.items(), logits, strict=True):
             turn = batch.turns[place]
             turn.seconds += seconds
@@ -64,6 +66,15 @@ class Passes:
         """Learn what rows cost from passes over one session's draft: prompts are cheaper."""
         if len(steps) == 1 and steps[0].num_logits == len(steps[0].tokens):
             self.row_cost.note(len(steps[0].tokens), seconds)
+
+    def _note_speed(self, steps: Sequence[Step], seconds: float) -> None:
+        """Learn how fast the model is: with no prompt in a pass, or with nothing else."""
+        num_rows = sum(len(step.tokens) for step in steps)
+        if all(step.num_logits == len(step.tokens) for step in steps):
+            if steps:
+                self.speed.note_pass(num_rows, seconds)
+        elif len(steps) == 1:
+            self.speed.note_prompt(num_rows, seconds)
 
     def _begun(self, batch: Batch) -> tuple[list[Outcome], dict[int, Step]]:
         """Return all turns' outcomes so far, and by place the steps of those that take part."""

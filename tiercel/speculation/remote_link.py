@@ -141,12 +141,16 @@ class RemoteLink:
             latency_s = self._pace.arrived(time.monotonic())
             if latency_s is not None and arrival.num_tokens:
                 self._length.arrived(latency_s, arrival.compute_s, arrival.num_tokens)
+                self._request.records.drafted(
+                    self.plan.tier, arrival.num_tokens, arrival.compute_s, latency_s
+                )
         self._pair.draft_compute_s += arrival.compute_s
 
     def judged(self, judgement: Judgement) -> None:
         """Note what became of tokens of the drafter's."""
         self._length.judged(judgement.num_accepted, judgement.num_rejected)
         count_judgement(self._pair, judgement)
+        self._request.records.judged(self.plan.tier, judgement)
 
     def lost(self, path: tuple[str, ...], reason: str, *, unreachable: bool) -> None:
         """Tell the parent that this drafter, or one below it, was lost, and why."""

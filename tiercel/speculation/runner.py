@@ -6,10 +6,13 @@ Batches are formed anew for every pass: sessions join and leave between passes.
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from tiercel.descriptions import Speed
 from tiercel.engines.language_model import LanguageModel
+from tiercel.errors import ModelUnavailable
 from tiercel.speculation.passes import Outcome, Passes
 from tiercel.speculation.row_cost import RowCost
 from tiercel.speculation.turn import Batch, Memory, Turn
@@ -29,7 +32,9 @@ class ModelRunner:
     def __init__(self, model: LanguageModel, *, prefix_cache_tokens: int = 0) -> None:
         """Keep up to so many tokens of ended sessions for new ones that begin alike."""
         self.description: ModelDescription = model.description
+        self._prefix_cache_tokens = prefix_cache_tokens
         self._passes = Passes(model, prefix_cache_tokens)
+        self.is_loaded = True
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._waiting = WaitingTurns(self.description.max_batch_rows)
         self._results: dict[Turn[Any], asyncio.Future[Any]] = {}
@@ -48,6 +53,11 @@ class ModelRunner:
     def row_cost(self) -> RowCost:
         """What a further token of a pass costs."""
         return self._passes.row_cost
+
+    @property
+    def speed(self) -> Speed:
+        """How fast the model is of late."""
+        return replace(self._passes.speed.speed, wait_s=self._waiting.wait_s)
 
     async def run(self, turn: Turn[T]) -> T | None:
         """Return what the turn judged, or None if it became stale.
@@ -73,9 +83,25 @@ class ModelRunner:
         """Take a session's cache once no pass uses it any more; it begins with `tokens`."""
         self._executor.submit(self._passes.release, memory, tokens)
 
+    async def unload(self) -> None:
+        """Close the model, with what is kept for sessions; there must be none."""
+        self.is_loaded = False
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, self._passes.close)
+
+    def load(self, model: LanguageModel) -> None:
+        """Go on with the same model after `unload`; raises ModelUnavailable if it is another."""
+        if model.description.numerics_id != self.description.numerics_id:
+            model.close()
+            raise ModelUnavailable("the model that was loaded again is not the one from before")
+        passes = Passes(model, self._prefix_cache_tokens)
+        passes.row_cost, passes.speed = self._passes.row_cost, self._passes.speed
+        self._passes, self.is_loaded = passes, True
+
     def close(self) -> None:
         """Close the model after the passes that run."""
-        self._executor.submit(self._passes.close)
+        if self.is_loaded:
+            self._executor.submit(self._passes.close)
         self._executor.shutdown(wait=True)
 
     def _start_passes(self) -> None:

@@ -13,7 +13,9 @@ _OUTLIER = 4.0
 class StepTimes:
     """A line through (tokens, seconds), by least squares with the newest passes weighing most."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: float = _KEPT) -> None:
+        """Let what was seen before weigh `kept` of itself when a pass is added."""
+        self._kept = kept
         self._weight = self._mean_width = self._mean_s = 0.0
         self._width_variance = self._covariance = 0.0  # times the weight
 
@@ -39,14 +41,14 @@ class StepTimes:
         """Take in a pass."""
         if self._weight > 1:
             seconds = min(seconds, _OUTLIER * self.seconds(num_tokens))
-        self._weight = _KEPT * self._weight + 1
+        self._weight = self._kept * self._weight + 1
         width_off, s_off = num_tokens - self._mean_width, seconds - self._mean_s
         self._mean_width += width_off / self._weight
         self._mean_s += s_off / self._weight
-        self._width_variance = _KEPT * self._width_variance + width_off * (
+        self._width_variance = self._kept * self._width_variance + width_off * (
             num_tokens - self._mean_width
         )
-        self._covariance = _KEPT * self._covariance + width_off * (seconds - self._mean_s)
+        self._covariance = self._kept * self._covariance + width_off * (seconds - self._mean_s)
 
     @property
     def row_s(self) -> float:

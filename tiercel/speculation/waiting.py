@@ -14,6 +14,8 @@ _PIECE = 64
 # A prompt may be overtaken by another that is shorter by one token for each of these seconds
 # that it came later: short ones do not wait for long ones, and none waits for ever.
 _SECONDS_PER_TOKEN = 0.001
+# How far one turn moves the running mean of what turns wait.
+_NEWEST = 0.02
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class _Waiting:
     turn: Turn[Any]
     number: int  # grows with every turn that comes
     due: float  # of prompts: the earliest goes first
+    since: float
 
     @property
     def is_narrow(self) -> bool:
@@ -39,6 +42,7 @@ class WaitingTurns:
         self._dues: dict[Turn[Any], float] = {}  # of prompts that are under way
         self._next_number = 0
         self._last_piece = 0  # the number up to which a prompt had its share
+        self.wait_s = 0.0  # that turns other than prompts waited, of late
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -46,9 +50,9 @@ class WaitingTurns:
 
     def add(self, turn: Turn[Any]) -> None:
         """Add a turn, or the rest of one that a pass has taken a piece of."""
-        if turn not in self._dues:
-            self._dues[turn] = self._clock() + turn.num_left * _SECONDS_PER_TOKEN
-        self._waiting[turn] = _Waiting(turn, self._next_number, self._dues[turn])
+        now = self._clock()
+        self._dues.setdefault(turn, now + turn.num_left * _SECONDS_PER_TOKEN)
+        self._waiting[turn] = _Waiting(turn, self._next_number, self._dues[turn], now)
         self._next_number += 1
 
     def discard(self, turn: Turn[Any]) -> None:
@@ -65,8 +69,12 @@ class WaitingTurns:
             return None
         batch = self._batch(narrow, wide) if self._most else self._one(narrow, wide)
         for turn in batch.turns:
-            del self._waiting[turn]
+            self._note_wait(self._waiting.pop(turn))
         return batch
+
+    def _note_wait(self, taken: _Waiting) -> None:
+        if taken.is_narrow:
+            self.wait_s += _NEWEST * (self._clock() - taken.since - self.wait_s)
 
     def _batch(self, narrow: list[_Waiting], wide: list[_Waiting]) -> Batch:
         """Take as many as may find room; a prompt always does, however many others there are."""

@@ -35,7 +35,7 @@ class _ResidencyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Residency.V
     RESIDENCY_AWAY: _Residency.ValueType  # 3
     """It is not; a request would have to wait until it is loaded."""
     RESIDENCY_LEAVING: _Residency.ValueType  # 4
-    """No new session is taken; the model goes when the last one has ended."""
+    """The model goes when the last session has ended, unless another begins before that."""
 
 class Residency(_Residency, metaclass=_ResidencyEnumTypeWrapper):
     """Whether a model is in memory."""
@@ -49,7 +49,7 @@ RESIDENCY_LOADING: Residency.ValueType  # 2
 RESIDENCY_AWAY: Residency.ValueType  # 3
 """It is not; a request would have to wait until it is loaded."""
 RESIDENCY_LEAVING: Residency.ValueType  # 4
-"""No new session is taken; the model goes when the last one has ended."""
+"""The model goes when the last session has ended, unless another begins before that."""
 Global___Residency: _TypeAlias = Residency  # noqa: Y015
 
 @_typing.final

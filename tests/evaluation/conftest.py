@@ -39,6 +39,39 @@ def ladder(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="session")
+def chained(tmp_path_factory: pytest.TempPathFactory):
+    """The configuration of a tier, two that often say the same, and one of another tokenizer."""
+    folder = tmp_path_factory.mktemp("chained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIERCEL_CACHE", str(folder / "cache"))
+        models = {
+            "large": tiny_gguf(folder, 1),
+            "middle": tiny_gguf(folder, 1, noise=0.04),
+            "small": tiny_gguf(folder, 1, noise=0.08),
+            "foreign": tiny_gguf(folder, 1, tokenizer="other, reversed"),
+        }
+        path = folder / "tiers.toml"
+        tiers = [
+            f'[tiers.{name}]\nservice = "verifier"\nengine = "native"\ndtype = "int8"\n'
+            f'model = "{model}"\naddresses = ["localhost:{50000 + at}"]\n'
+            for at, (name, model) in enumerate(models.items())
+        ]
+        path.write_text('default_plan = "large"\n' + "".join(tiers) + _CHAINED)
+        yield path
+
+
+_CHAINED = """
+[tiers.lookup]
+service = "drafter"
+engine = "suffix"
+addresses = ["localhost:50010"]
+
+[plans]
+large = "large"
+"""
+
+
+@pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A set of questions and one of multiple choices."""
     folder = tmp_path_factory.mktemp("data")

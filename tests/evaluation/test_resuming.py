@@ -10,7 +10,7 @@ import pytest
 
 from tests.evaluation.conftest import NUM_QUESTIONS, data_folder, questions
 from tests.evaluation.runs import assert_equal, cells_of, collect, counter
-from tiercel.errors import InvalidRequest, Unsupported
+from tiercel.errors import InvalidRequest
 from tiercel.evaluation.matrix import only_run
 
 
@@ -82,11 +82,6 @@ def test_another_model_under_the_same_name_is_refused(ladder: Path, data: Path, 
     )
     with pytest.raises(InvalidRequest, match="tiers"):
         collect(swapped, data, tmp_path / "out", columns=["small"], limit=2)
-
-
-def test_a_column_of_several_tiers_is_refused(ladder: Path, data: Path, tmp_path: Path):
-    with pytest.raises(Unsupported, match="single tiers"):
-        collect(ladder, data, tmp_path, columns=["large <- small:4"], limit=1)
 
 
 def test_two_runs_do_not_share_a_folder(ladder: Path, data: Path, tmp_path: Path):

@@ -129,6 +129,8 @@ def test_a_column_is_written_as_it_is_read(text: str):
         ("a; temperature=1; temperature=2", "no setting"),
         ("a; temperature=hot", "could not convert"),
         ("a; strictness=2", "strictness is from 0 to 1"),
+        ("a; strictness=0.5", "exact has strictness 1"),
+        ("a <- b; rule=best", "no rule"),
         ("a; votes=4", "all alike"),
         ("a <-", "expected the name"),
     ],

@@ -129,6 +129,30 @@ def _collect(
 
 
 @app.command()
+def judge(
+    data: DataOption,
+    out: OutOption = Path("outcomes"),
+    config: ConfigOption = None,
+    set_names: SetOption = None,
+) -> None:
+    """Judge the sets of which every tier has the pilot; also while a run collects."""
+    from tiercel.evaluation import sets as evaluation_sets
+    from tiercel.evaluation.collector import Collector
+    from tiercel.evaluation.columns_on_tiers import ColumnOpener
+    from tiercel.evaluation.pilot import read_pilot
+    from tiercel.evaluation.report import PILOT_HEAD, pilot_rows
+    from tiercel.evaluation.schedule import Work
+
+    with tell_failures():
+        opener = ColumnOpener(load_configuration(config), batch=1, threads=1)
+        sets = evaluation_sets.named(set_names)
+        items = {each.name: each.read(data) for each in sets}
+        Collector(out, Work(opener.ladder, sets, items, 0), opener).judge(opener.ladder)
+        rows = pilot_rows(read_pilot(out))
+    Output().table(f"pilot in {out}", PILOT_HEAD, rows)
+
+
+@app.command()
 def show(
     out: OutOption = Path("outcomes"), json: Annotated[bool, typer.Option("--json")] = False
 ) -> None:

@@ -15,6 +15,7 @@ from tiercel.evaluation.outcomes import Outcome
 from tiercel.evaluation.pilot import PILOT_PROMPTS, Pilot, judge, read_pilot, write_pilot
 from tiercel.evaluation.schedule import Unit, Work
 from tiercel.evaluation.sets import EvaluationSet
+from tiercel.evaluation.voting import elected
 from tiercel.shard_folder import MANIFEST_FILE
 
 # Outcomes that a kill may lose, beside the answers that were being decoded.
@@ -48,31 +49,39 @@ class Collector:
         self._done: dict[tuple[str, str], set[tuple[str, int]]] = {}
 
     def run_pilot(self, tiers: Sequence[Column]) -> Pilot:
-        """Collect the pilot's prompts; judge each set on which all `tiers` answered them."""
-        self.run(self._work.pilot())
-        pilot = read_pilot(self._root)
-        verdicts = dict(pilot.sets)
-        for each in self._work.sets:
+        """Collect the pilot's prompts; judge each set as soon as all `tiers` answered them."""
+        self.judge(tiers)
+        units = list(self._work.pilot())
+        self._expected(sum(len(self._missing(unit)) for unit in units))
+        for unit in units:
+            self._run(unit)
+            self.judge(tiers, unit.set)
+        return read_pilot(self._root)
+
+    def judge(self, tiers: Sequence[Column], *sets: EvaluationSet) -> None:
+        """Judge the sets that have no verdict yet, of those given or of all, as far as possible."""
+        verdicts = dict(read_pilot(self._root).sets)
+        for each in sets or self._work.sets:
             known = verdicts.get(each.name)
             if known is not None and known.set_digest == each.digest:
                 continue
             scores = {str(column): self._pilot_scores(column, each) for column in tiers}
             if each.scorer != "none" and len(scores) > 1 and all(scores.values()):
                 verdicts[each.name] = judge(each.digest, self._metric(tiers[0], each), scores)
-        if verdicts != pilot.sets:
-            pilot = Pilot(sets=verdicts)
-            write_pilot(self._root, pilot)
-        return pilot
+                write_pilot(self._root, Pilot(sets=verdicts))
 
     def run(self, units: Iterable[Unit]) -> None:
         """Collect what is missing of each unit."""
         in_order = list(units)
         self._expected(sum(len(self._missing(unit)) for unit in in_order))
         for unit in in_order:
-            if self._is_over():
-                return
-            if missing := self._missing(unit):
-                self._answer(unit, missing)
+            self._run(unit)
+
+    def _run(self, unit: Unit) -> None:
+        if self._is_over():
+            return
+        if missing := self._missing(unit):
+            (self._answer if unit.column.votes == 1 else self._elect)(unit, missing)
 
     def _missing(self, unit: Unit) -> list[tuple[Item, int]]:
         """Return the prompts and samples of a unit that are not in the matrix."""
@@ -113,6 +122,28 @@ class Collector:
         finally:
             store.add(waiting)
         self._told(f"{unit.set.name}: {unit.column}, {len(store.done)} answers")
+
+    def _elect(self, unit: Unit, missing: list[tuple[Item, int]]) -> None:
+        """Let samples vote that the matrix has; a prompt without all of them has to wait."""
+        column = unit.column
+        drawn = self._cells(column.samples, unit.set)
+        if drawn is None:
+            return
+        samples = {one.cell: one for one in drawn.outcomes}
+        tokenizer = self._opener.open(column.samples).decoder.tokenizer
+        manifest = drawn.manifest.model_copy(update={"column": str(column)})
+        store = CellStore(self._root, column.folder_name, manifest)
+        self._done[str(column), unit.set.name] = store.done
+        found = []
+        for item, _ in missing:
+            voters = [samples.get((item.id, at)) for at in range(column.votes)]
+            known = [one for one in voters if one is not None]
+            if len(known) == column.votes:
+                texts = [tokenizer.decode(one.token_ids, skip_special=True) for one in known]
+                found.append(elected(known, texts, unit.set.scorer))
+        store.add(found)
+        self._progress(len(found))
+        self._told(f"{unit.set.name}: {column}, {len(store.done)} answers")
 
     def _asked(
         self, unit: Unit, missing: list[tuple[Item, int]], opened: OpenColumn

@@ -5,10 +5,12 @@ As text: `qwen-1.5b`, `qwen-0.5b; temperature=0.7`, `qwen-0.5b; temperature=0.7;
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tiercel.errors import InvalidRequest
 from tiercel.plan_text import Outline, parse_plan
+from tiercel.rules import check_acceptance
+from tiercel.types import Acceptance, Rule
 
 _EXACT = "exact"
 _UNSAFE = re.compile(r"[^A-Za-z0-9.=_-]+")
@@ -37,6 +39,16 @@ class Column:
     def folder_name(self) -> str:
         """The text with what no file's name should hold replaced."""
         return _UNSAFE.sub("_", str(self))
+
+    @property
+    def acceptance(self) -> Acceptance:
+        """The rule of the root."""
+        return Acceptance(Rule(self.rule), self.strictness)
+
+    @property
+    def samples(self) -> "Column":
+        """What draws the samples that are counted where there are several votes."""
+        return replace(self, votes=1)
 
     @property
     def is_one_tier(self) -> bool:
@@ -73,6 +85,7 @@ def parse_column(text: str) -> Column:
 def _check(column: Column, text: str) -> None:
     checks = (
         (0 <= column.strictness <= 1, "strictness is from 0 to 1"),
+        (column.rule in {rule.value for rule in Rule}, f"{column.rule!r} is no rule"),
         (0 <= column.temperature <= 100, "temperature is from 0 to 100"),
         (column.votes >= 1, "votes is at least 1"),
         (column.votes == 1 or column.temperature > 0, "votes at temperature 0 are all alike"),
@@ -80,3 +93,4 @@ def _check(column: Column, text: str) -> None:
     for holds, why in checks:
         if not holds:
             raise InvalidRequest("column", text, why)
+    check_acceptance(column.acceptance)

@@ -53,6 +53,8 @@ _NUMBERS: dict[str, tuple[Any, Callable[[Outcome], Any]]] = {
 }
 _PER_TOKEN = ("logprobs", "entropies", "margins")
 _SCORE, _COUNT = "score.", "count."
+# In the name of a count that only some answers have: those without it have none.
+_WIDE = "@"
 
 
 def columns_of(outcomes: Sequence[Outcome]) -> tuple[Columns, dict[str, str]]:
@@ -72,7 +74,7 @@ def columns_of(outcomes: Sequence[Outcome]) -> tuple[Columns, dict[str, str]]:
     for metric in metrics:
         columns[_SCORE + metric] = np.array([one.scores[metric] for one in outcomes], np.float32)
     for name in sorted({name for one in outcomes for name in one.counts}):
-        columns[_COUNT + name] = np.array([one.counts[name] for one in outcomes], np.uint32)
+        columns[_COUNT + name] = np.array([one.counts.get(name, 0) for one in outcomes], np.uint32)
     texts = {
         "prompt_ids": [one.prompt_id for one in outcomes],
         "numerics_ids": numerics,
@@ -105,7 +107,11 @@ def outcomes_of(shard: Shard) -> list[Outcome]:
             entropies=columns["entropies"][tokens].astype(np.float16),
             margins=columns["margins"][tokens].astype(np.float16),
             choice_logprobs=columns["choice_logprobs"][choices].astype(np.float16),
-            counts={name.removeprefix(_COUNT): int(columns[name][at]) for name in counts},
+            counts={
+                name.removeprefix(_COUNT): int(columns[name][at])
+                for name in counts
+                if columns[name][at] or _WIDE not in name
+            },
             seconds=float(columns["seconds"][at]),
         )
 

@@ -5,12 +5,13 @@ column: cheap columns first, in them cheap sets first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tiercel.evaluation.column import Column
 from tiercel.evaluation.items import Item, Items
 from tiercel.evaluation.pilot import CUT_PROMPTS, PILOT_PROMPTS, Pilot
 from tiercel.evaluation.sets import EvaluationSet
+from tiercel.evaluation.voting import VOTED
 
 _NUM_ROUNDS = 12
 
@@ -36,10 +37,10 @@ class Work:
     limit: int | None = None  # prompts of each set
 
     def pilot(self) -> Iterator[Unit]:
-        """Yield the greedy columns on the first prompts of every set."""
+        """Yield the tiers alone, greedy, on the first prompts of every set."""
         for column in self.columns:
             for each in self.sets:
-                if not column.temperature:
+                if column.is_one_tier and not column.temperature:
                     yield self._unit(column, each, 0, self._planned(each, PILOT_PROMPTS))
 
     def rounds(self, pilot: Pilot) -> Iterator[Unit]:
@@ -49,13 +50,18 @@ class Work:
                 for each in self.sets:
                     wanted = self._wanted(column, each, pilot)
                     share = (wanted * turn // _NUM_ROUNDS, wanted * (turn + 1) // _NUM_ROUNDS)
-                    yield self._unit(column, each, *share)
+                    unit = self._unit(column, each, *share)
+                    if column.votes > 1:
+                        yield replace(unit, column=column.samples, num_samples=column.votes)
+                    yield unit
 
     def _wanted(self, column: Column, each: EvaluationSet, pilot: Pilot) -> int:
         """Return how many prompts of a set a column answers."""
         verdict = pilot.sets.get(each.name)
         is_cut = verdict is not None and verdict.is_cut
-        if column.temperature:
+        if not _says_something(column, each):
+            return 0
+        if column.temperature and column.votes == 1:
             return self._planned(each, 0 if is_cut else each.num_sampled)
         return self._planned(each, CUT_PROMPTS if is_cut else each.num_prompts)
 
@@ -65,4 +71,15 @@ class Work:
 
     def _unit(self, column: Column, each: EvaluationSet, start: int, end: int) -> Unit:
         items = self.items[each.name].items[start:end]
-        return Unit(column, each, items, self.num_samples if column.temperature else 1)
+        is_sampled = column.temperature > 0 and column.votes == 1
+        return Unit(column, each, items, self.num_samples if is_sampled else 1)
+
+
+def _says_something(column: Column, each: EvaluationSet) -> bool:
+    """Return whether a column may answer a set otherwise than its root alone does.
+
+    Not where one token is read from one pass, nor where texts cannot be equal answers.
+    """
+    if column.votes > 1:
+        return each.scorer in VOTED
+    return column.is_one_tier or not each.asks_letter

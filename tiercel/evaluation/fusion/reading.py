@@ -36,6 +36,11 @@ class Reader:
         self.num_passes = 0
         self.seconds = 0.0  # its share, by rows, of the passes
 
+    @property
+    def length(self) -> int:
+        """How many tokens were read."""
+        return self._cache.length
+
     def read(self, sequence: Sequence[int], num_logits: int = 1) -> Reading[Logits]:
         """Read on to the end of `sequence`; return the rows that follow its last tokens.
 

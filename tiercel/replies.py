@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from tiercel.descriptions import TierDescription
 from tiercel.rules import RuleUse
 from tiercel.types import (
     FinishReason,
@@ -127,27 +128,6 @@ class Finished:
     rule_use: RuleUse | None = None  # of the root's rule; None under EXACT
     stages: tuple[StageDecision, ...] = ()  # what was decided on the way, in order
     plan_name: str = ""  # whose root answered in the end
-
-
-@dataclass(frozen=True)
-class TierDescription:
-    """What one replica says about itself; fields as in tier.proto."""
-
-    tier: str
-    model: str
-    engine: str
-    dtype: str
-    numerics_id: str
-    bit_exact: bool
-    tokenizer_fingerprint: str
-    vocab_size: int
-    max_length: int
-    verifies: bool
-    drafts: bool
-    num_sessions: int
-    max_sessions: int
-    num_waiting_passes: int
-    uptime_s: float
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,17 @@ from functools import partial
 from tiercel import rpc
 from tiercel.constraints import Grammars
 from tiercel.decoding import MAX_SUPPORT, AgreementTable, CosdTree, Vocabulary, in_force
+from tiercel.descriptions import TierDescription
 from tiercel.draft_stream import TokenSequence
 from tiercel.errors import InvalidRequest, PlanRefused
 from tiercel.plan_rules import LOCAL, check_plan
-from tiercel.replies import TierDescription
 from tiercel.rules import check_rules
 from tiercel.scores import ScoreAsk, Scores
 from tiercel.speculation.agreement import check_calibration
 from tiercel.speculation.decoder import Decoder
 from tiercel.speculation.draft_ahead import DraftAhead
 from tiercel.speculation.draft_server import Drafts, DraftServer
+from tiercel.speculation.drafter_records import DrafterRecords
 from tiercel.speculation.judging import Terms
 from tiercel.speculation.link import Link
 from tiercel.speculation.local_link import LocalLink
@@ -28,6 +29,7 @@ from tiercel.speculation.overtaken import overtaken_links
 from tiercel.speculation.proposer import ModelProposer, Proposer
 from tiercel.speculation.remote_link import RemoteLink
 from tiercel.speculation.request import Lost, Observer, Request
+from tiercel.speculation.residence import Loader, Residence
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.scoring import Scorer, scoring
 from tiercel.speculation.session import Session
@@ -63,10 +65,16 @@ class ModelTier:
         tokenizer: Tokenizer,
         habits: Habits,
         basis: Basis = BARE,
+        *,
+        loader: Loader | None = None,
     ) -> None:
-        """Serve a model; its own look-up drafter, for plans that name one, rests on `basis`."""
+        """Serve a model; its own look-up drafter, for plans that name one, rests on `basis`.
+
+        With a `loader` the model's memory can be given back, and the model be loaded again.
+        """
         self.name, self.runner, self.tokenizer, self.habits = name, runner, tokenizer, habits
         self.slots = Slots(name, habits.max_sessions)
+        self.residence = Residence(name, runner, self.slots, loader)
         vocab_size = runner.description.vocab_size
         self._vocabulary = Vocabulary.of([tokenizer.token_bytes(id) for id in range(vocab_size)])
         self.grammars = Grammars(tokenizer, vocab_size)
@@ -74,6 +82,7 @@ class ModelTier:
         self._channels, self._lookups = rpc.Channels(), Lookups(basis)
         self._translators = Translators(tokenizer)
         self._aheads: dict[str, DraftAhead] = {}
+        self._records = DrafterRecords()
         self._born = time.monotonic()
         drafts = Drafts(
             tier=name,
@@ -130,6 +139,7 @@ class ModelTier:
             tokens_ahead=self.habits.tokens_ahead,
             always_draft=self.habits.always_draft,
             aheads=self._aheads,
+            records=self._records,
             asked=asked,
         )
 
@@ -149,6 +159,7 @@ class ModelTier:
             measures=request.measures,
             calibration=self.habits.calibration,
         )
+        await self.residence.needed()
         mask = await self.grammars.mask(request.constraint)
         sequence = TokenSequence(prefix)
         session = Session(self.runner, self._vocabulary, sequence, terms, mask)
@@ -178,11 +189,17 @@ class ModelTier:
             max_sessions=self.slots.most,
             num_waiting_passes=self.runner.num_waiting,
             uptime_s=time.monotonic() - self._born,
+            speed=self.runner.speed,
+            drafters=self._records.all(),
+            residency=self.residence.state,
+            load_s=self.residence.load_s,
+            memory_bytes=self.residence.memory_bytes,
         )
 
     async def score(self, ask: ScoreAsk, deadline: float) -> Scores:
         """Score continuations until `deadline` (loop time); raises as `scoring` and `Scorer` do."""
         async with scoring(self.slots, deadline):
+            await self.residence.needed()
             return await self._scorer.scores(ask)
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ from tiercel.decoding import Randomness
 from tiercel.draft_stream import TokenSequence
 from tiercel.sessions import DraftPrefix
 from tiercel.speculation.draft_ahead import DraftAhead
+from tiercel.speculation.drafter_records import DrafterRecords
 from tiercel.types import Constraint, Evidence, Message, Plan, SamplingParams
 from tiercel.wire.draft import DraftOpening
 from tiercel.wire.requests import TokenIds
@@ -36,6 +37,8 @@ class Request:
     draft_prefix: DraftPrefix | None = None  # in the parent's own vocabulary
     # By a drafter's address; the parent's requests share them: what pays depends on the machines.
     aheads: dict[str, DraftAhead] = field(default_factory=dict)
+    # What drafters did for the parent, in all its requests.
+    records: DrafterRecords = field(default_factory=DrafterRecords)
 
     def ahead(self, address: str) -> DraftAhead:
         """Return what says how far the drafter at an address may run ahead."""

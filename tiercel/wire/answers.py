@@ -1,10 +1,8 @@
-"""What a verifier sends, to protobuf: committed tokens, ends, its description."""
+"""What a verifier sends, to protobuf: committed tokens and ends."""
 
-from dataclasses import asdict
-
-from tiercel.replies import Committed, TierDescription
+from tiercel.replies import Committed
 from tiercel.sessions import SessionEnd
-from tiercel.v1 import decoding_pb2, tier_pb2
+from tiercel.v1 import decoding_pb2
 from tiercel.wire.results import (
     evidence_of_tokens_to_pb,
     logprob_to_pb,
@@ -41,8 +39,3 @@ def end_to_pb(end: SessionEnd) -> decoding_pb2.Finished:
         stop_string=end.stop_string,
         rule_use=rule_use_to_pb(end.rule_use) if end.rule_use else None,
     )
-
-
-def description_to_pb(description: TierDescription) -> tier_pb2.DescribeResponse:
-    """Return the message for what a replica is."""
-    return tier_pb2.DescribeResponse(**asdict(description))

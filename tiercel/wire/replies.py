@@ -13,10 +13,10 @@ from tiercel.replies import (
     ReplicaState,
     Revise,
     StageDecision,
-    TierDescription,
 )
 from tiercel.types import Rule
-from tiercel.v1 import decoding_pb2, router_pb2, tier_pb2
+from tiercel.v1 import decoding_pb2, router_pb2
+from tiercel.wire.descriptions import description_from_pb
 from tiercel.wire.plans import acceptance_from_pb, plan_from_pb
 from tiercel.wire.results import (
     evidence_of_tokens_from_pb,
@@ -100,12 +100,6 @@ def overview_from_pb(message: router_pb2.ListTiersResponse) -> Overview:
     plans = (NamedPlan(one.name, plan_from_pb(one.plan), one.is_default) for one in message.plans)
     replicas = (_replica_from_pb(replica) for replica in message.replicas)
     return Overview(tuple(replicas), tuple(plans))
-
-
-def description_from_pb(message: tier_pb2.DescribeResponse) -> TierDescription:
-    """Return what a replica says about itself."""
-    names = [field.name for field in message.DESCRIPTOR.fields]
-    return TierDescription(**{name: getattr(message, name) for name in names})
 
 
 def _candidate_from_pb(message: router_pb2.Candidate) -> Candidate:

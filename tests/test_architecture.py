@@ -143,7 +143,7 @@ RULES: list[tuple[Rule, list[tuple[str, str]]]] = [
     (
         only_the_edges_import_the_stubs,
         [
-            ("services/router/policy.py", "from tiercel.v1 import router_pb2"),
+            ("services/router/deciding.py", "from tiercel.v1 import router_pb2"),
             ("tiercel/decoding/noise.py", "from ..v1 import router_pb2"),
         ],
     ),

@@ -44,6 +44,8 @@ class Tier(_Section):
     dtype: str = ""
     addresses: tuple[str, ...] = Field(min_length=1)
     settings: dict[str, Setting] = Field(default_factory=dict)
+    # What a second of its work costs, in whatever unit; plans are compared and limited by it.
+    price_per_second: float = Field(default=1.0, ge=0, allow_inf_nan=False)
 
     @field_validator("addresses")
     @classmethod

@@ -5,35 +5,51 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from services.router.admission import Admission
+from services.router.aftermath import Aftermath
+from services.router.chain_times import ChainTimes
+from services.router.conversations import Conversations
+from services.router.deciding import Decider
+from services.router.decision_log import DecisionLog
 from services.router.fleet import Fleet
+from services.router.forecasting import Forecaster
 from services.router.learned import Advice
 from services.router.outcomes import OutcomeReporter
-from services.router.policy import Policy, StaticPolicy, policy_named
-from services.router.predicted import PredictedPolicy
+from services.router.policies import Wrapping, all_policies
 from services.router.routing import Limits, Router
 from services.router.servicer import RouterServicer
 from services.router.settings import Settings
+from services.router.trained_seconds import TrainedSeconds
 from services.router.watching import Watcher
 from tiercel import tiers
 from tiercel.clients.feedback import FeedbackClient
-from tiercel.errors import InvalidRequest
 from tiercel.launch import launch
 from tiercel.prediction.predictor import Predictor
+from tiercel.routing.policy import Policy
+from tiercel.routing.registry import PolicySettings
 
 
 @asynccontextmanager
 async def opening(settings: Settings) -> AsyncIterator[RouterServicer]:
     """Open a router over the configured tiers; raises TiercelError for a bad configuration."""
     configuration = tiers.load(Path(settings.config) if settings.config else None)
-    policies = _policies(settings, configuration)
-    policy_named(policies, settings.policy)
-    fleet = Fleet(configuration.tiers.keys())
-    advice, outcomes = Advice(), OutcomeReporter()
+    fleet, advice, outcomes = Fleet(configuration.tiers.keys()), Advice(), OutcomeReporter()
+    prices = {name: tier.price_per_second for name, tier in configuration.tiers.items()}
+    times, conversations = ChainTimes(fleet, advice, prices), Conversations()
+    log = DecisionLog(settings.decision_log)
+    decider = Decider(
+        configuration.plans,
+        fleet,
+        default_plan=configuration.default_plan,
+        policies=_policies(settings),
+        default_policy=settings.policy,
+        forecaster=Forecaster(times, trained=_trained(settings, configuration), prices=prices),
+        advice=advice,
+        conversations=conversations,
+    )
     router = Router(
         configuration,
         fleet,
-        policies=policies,
-        default_policy=settings.policy,
+        decider=decider,
         admission=Admission(
             max_concurrent=settings.max_concurrent,
             max_queued=settings.max_queued,
@@ -46,8 +62,10 @@ async def opening(settings: Settings) -> AsyncIterator[RouterServicer]:
         ),
         advice=advice,
         outcomes=outcomes,
+        aftermath=Aftermath(conversations, times, log),
     )
     async with AsyncExitStack() as stack:
+        stack.enter_context(log.writing())
         watcher = Watcher(fleet, configuration.tiers, poll_s=settings.poll_s)
         await stack.enter_async_context(watcher.watching())
         if address := settings.feedback or configuration.feedback.address:
@@ -58,21 +76,23 @@ async def opening(settings: Settings) -> AsyncIterator[RouterServicer]:
         yield RouterServicer(router, max_request_s=settings.max_request_s)
 
 
-def _policies(settings: Settings, configuration: tiers.Configuration) -> dict[str, Policy]:
-    default_plan = configuration.default_plan
-    policies: dict[str, Policy] = {"static": StaticPolicy(default_plan)}
-    if settings.predictor:
-        policies["predicted"] = PredictedPolicy(
-            Predictor.load(Path(settings.predictor)),
-            configuration.plans,
-            default_plan=default_plan,
-            exploration=settings.exploration,
+def _policies(settings: Settings) -> dict[str, Policy]:
+    fitted = settings.fitted_policies
+    return all_policies(
+        PolicySettings(
             cost_weight=settings.cost_weight,
-        )
-    elif settings.policy == "predicted":
-        why = "needs a predictor, the folder that tiercel train wrote"
-        raise InvalidRequest("policy", settings.policy, why)
-    return policies
+            target_quality=settings.target_quality,
+            fitted=Path(fitted) if fitted else None,
+        ),
+        Wrapping(settings.exploration, settings.switch_margin, settings.switch_cost),
+        default=settings.policy,
+    )
+
+
+def _trained(settings: Settings, configuration: tiers.Configuration) -> TrainedSeconds | None:
+    if not settings.predictor:
+        return None
+    return TrainedSeconds(Predictor.load(Path(settings.predictor)), configuration.plans)
 
 
 def main() -> None:

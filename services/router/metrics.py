@@ -18,3 +18,6 @@ num_drafters_lost = Counter(
 num_dropped_outcomes = Counter(
     "tiercel_router_dropped_outcomes", "Outcomes that feedback could not be told in time"
 )
+num_dropped_decisions = Counter(
+    "tiercel_router_dropped_decisions", "Decisions that the decision log had no place for"
+)

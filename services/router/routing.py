@@ -1,33 +1,29 @@
 """The router's work: decide, have it answered, and say what came of it."""
 
 import time
-import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from services.router import metrics
+from services.router import metrics, results
 from services.router.admission import Admission
+from services.router.aftermath import Aftermath
 from services.router.answer import Answer
+from services.router.call import Call
+from services.router.deciding import Decided, Decider
 from services.router.fleet import Fleet
 from services.router.learned import Advice
 from services.router.outcomes import OutcomeReporter
-from services.router.planning import addressed, advised, check_asked
-from services.router.policy import Choice, Policy, Situation, policy_named
+from services.router.planning import addressed, check_asked
 from services.router.root_choice import RootChoice
-from tiercel.decoding import in_force
-from tiercel.errors import NotFound, PlanRefused, TiercelError
-from tiercel.learning import Outcome
+from tiercel.errors import PlanRefused, TiercelError
 from tiercel.plan_text import Outline
 from tiercel.replies import Committed, Decision, Finished, NamedPlan, Overview
-from tiercel.rules import is_lossy
 from tiercel.sessions import Ask, Objective, SessionEnd
 from tiercel.tiers import Configuration
 from tiercel.types import Plan
 
 Reply = Decision | Committed | Finished
-
-_REQUESTED = "requested"
 
 
 @dataclass(frozen=True)
@@ -47,24 +43,24 @@ class Router:
         configuration: Configuration,
         fleet: Fleet,
         *,
-        policies: dict[str, Policy],
-        default_policy: str,
+        decider: Decider,
         admission: Admission,
         limits: Limits,
         advice: Advice,
         outcomes: OutcomeReporter,
+        aftermath: Aftermath,
     ) -> None:
         self._configuration = configuration
         self._fleet = fleet
-        self._policies = policies
-        self._default_policy = default_policy
+        self._decider = decider
         self._admission = admission
         self._limits = limits
         self._advice = advice
         self._outcomes = outcomes
+        self._aftermath = aftermath
 
     async def generate(
-        self, ask: Ask, objective: Objective, *, kind: str, deadline: float
+        self, ask: Ask, objective: Objective, *, kind: str, deadline: float, session_id: str = ""
     ) -> AsyncGenerator[Reply, None]:
         """Yield a Decision, then Committed, then Finished; `deadline` on the event loop's clock.
 
@@ -75,7 +71,8 @@ class Router:
         reason, name = "cancelled", objective.plan_name
         try:
             async with self._admission.place(deadline):
-                replies = self._answered(ask, objective, kind, deadline, arrived)
+                call = Call(ask, objective, kind, session_id, deadline, arrived)
+                replies = self._answered(call)
                 async with aclosing(replies) as stream:
                     async for reply in stream:
                         if isinstance(reply, Decision):
@@ -89,14 +86,18 @@ class Router:
         finally:
             metrics.num_requests.labels(name, reason).inc()
 
-    async def route(self, ask: Ask, objective: Objective, *, kind: str) -> Decision:
+    async def route(
+        self, ask: Ask, objective: Objective, *, kind: str, session_id: str = ""
+    ) -> Decision:
         """Return what would be decided now; raises as `generate` does, and Unavailable at once."""
         self._check(objective)
         start = time.perf_counter()
-        choice, plan, policy = self._decide(ask, objective, kind)
+        decided = self._decider.decide(ask, objective, kind=kind, session_id=session_id)
         compute_s = time.perf_counter() - start
+        plan = decided.plan
         root = await RootChoice(self._fleet, plan.tier, wanted_address=plan.address).pick()
-        return _decision(choice, addressed(plan, root, self._fleet), policy, compute_s)
+        plan = addressed(plan, root, self._fleet)
+        return results.decision(decided, plan, self._advice.policy, compute_s)
 
     def overview(self) -> Overview:
         """Return the state of every replica, and the named plans with addresses as of now."""
@@ -108,75 +109,67 @@ class Router:
         replicas = (replica.snapshot() for replica in self._fleet.replicas())
         return Overview(tuple(replicas), tuple(plans))
 
-    async def _answered(
-        self, ask: Ask, objective: Objective, kind: str, deadline: float, arrived: float
-    ) -> AsyncGenerator[Reply, None]:
+    async def _answered(self, call: Call) -> AsyncGenerator[Reply, None]:
         start = time.perf_counter()
-        choice, plan, policy = self._decide(ask, objective, kind)
+        decided = self._decider.decide(
+            call.ask, call.objective, kind=call.kind, session_id=call.session_id
+        )
         compute_s = time.perf_counter() - start
         answer = Answer(
-            ask,
-            plan,
+            call.ask,
+            decided.plan,
             self._fleet,
-            deadline=deadline,
+            deadline=call.deadline,
             heartbeat_s=self._limits.heartbeat_s,
             max_outage_s=self._limits.max_outage_s,
         )
         await answer.prepare()
-        decision = _decision(choice, answer.plan, policy, compute_s)
+        decision = results.decision(decided, answer.plan, self._advice.policy, compute_s)
         yield decision
+        async with aclosing(self._told(call, answer, decided, decision)) as replies:
+            async for reply in replies:
+                yield reply
+
+    async def _told(
+        self, call: Call, answer: Answer, decided: Decided, decision: Decision
+    ) -> AsyncGenerator[Committed | Finished, None]:
+        """Yield the answer, and keep what came of it, whatever came."""
+        finished, why = None, "cancelled"
+        try:
+            async with aclosing(self._events(call, answer, decision)) as replies:
+                async for reply in replies:
+                    if isinstance(reply, Finished):
+                        finished = reply
+                    yield reply
+        except TiercelError as error:
+            why = type(error).__name__
+            raise
+        finally:
+            if finished is None:
+                self._aftermath.failed(call, decided, decision, why)
+            else:
+                self._aftermath.answered(call, decided, decision, finished)
+
+    async def _events(
+        self, call: Call, answer: Answer, decision: Decision
+    ) -> AsyncGenerator[Committed | Finished, None]:
         first_token_s = 0.0
         async with aclosing(answer.events()) as events:
             async for event in events:
                 if isinstance(event, SessionEnd):
-                    end = _timed(event, first_token_s, time.monotonic() - arrived)
-                    self._report(ask, decision, kind, answer.plan, end)
-                    yield _finished(end, ask, answer, decision)
+                    end = results.timed(event, first_token_s, time.monotonic() - call.arrived)
+                    self._outcomes.put(
+                        results.outcome(call.ask, decision, call.kind, answer.plan, end)
+                    )
+                    yield results.finished(end, call.ask, answer, decision)
                     return
                 if not first_token_s and event.token_ids:
-                    first_token_s = time.monotonic() - arrived
-                    metrics.time_to_first_token.labels(choice.plan_name).observe(first_token_s)
+                    first_token_s = time.monotonic() - call.arrived
+                    metrics.time_to_first_token.labels(decision.plan_name).observe(first_token_s)
                 yield event
 
-    def _decide(self, ask: Ask, objective: Objective, kind: str) -> tuple[Choice, Plan, str]:
-        """Return the choice, its plan without addresses, and the name of the policy."""
-        choice, plan, policy = self._chosen(ask, objective, kind)
-        if objective.acceptance is not None:
-            plan = replace(plan, acceptance=objective.acceptance)
-        return choice, plan, policy
-
-    def _chosen(self, ask: Ask, objective: Objective, kind: str) -> tuple[Choice, Plan, str]:
-        if objective.outline is not None:
-            choice = Choice("", 1.0, (), "the caller spelled the plan out")
-            return choice, self._advised(objective.outline, kind), _REQUESTED
-        policy = objective.policy or self._default_policy
-        if objective.plan_name:
-            choice = Choice(objective.plan_name, 1.0, (), "the caller named the plan")
-            policy = _REQUESTED
-        else:
-            situation = Situation(
-                ask.prompt, kind, ask.stop.max_new_tokens, ask.sampling.temperature
-            )
-            chooser = policy_named(self._policies, policy)
-            choice = chooser.choose(self._plans_that_can_answer(), situation)
-        outline = self._configuration.plans[choice.plan_name]
-        return choice, self._advised(outline, kind), policy
-
-    def _advised(self, outline: Outline, kind: str) -> Plan:
-        return advised(outline, self._advice, kind=kind, local=self._fleet.local_tiers)
-
-    def _plans_that_can_answer(self) -> list[str]:
-        plans = self._configuration.plans
-        names = [name for name, outline in plans.items() if self._fleet.ready(outline.tier)]
-        return names or list(plans)
-
     def _check(self, objective: Objective) -> None:
-        plans = self._configuration.plans
-        if objective.plan_name and objective.plan_name not in plans:
-            known = ", ".join(plans)
-            raise NotFound(f"no plan {objective.plan_name!r}; the plans here are {known}")
-        if objective.policy:
-            policy_named(self._policies, objective.policy)
+        self._decider.check(objective)
         if objective.outline is not None:
             check_asked(objective.outline, self._fleet, allowed=self._limits.allowed_addresses)
             self._check_root(objective.outline.tier)
@@ -187,55 +180,6 @@ class Router:
             raise PlanRefused(f"tier {tier!r} is no verifier here and cannot answer")
 
     def _with_addresses(self, outline: Outline) -> Plan:
-        plan = self._advised(outline, "")
+        plan = self._decider.advised(outline, "")
         roots = self._fleet.ready(plan.tier) or self._fleet.of(plan.tier)
         return addressed(plan, roots[0], self._fleet) if roots else plan
-
-    def _report(self, ask: Ask, decision: Decision, kind: str, plan: Plan, end: SessionEnd) -> None:
-        self._outcomes.put(
-            Outcome(
-                event_id=uuid.uuid4().hex,
-                usage=end.usage,
-                decision_id=decision.decision_id,
-                request_id=ask.request_id,
-                kind=kind,
-                plan_name=decision.plan_name,
-                plan=plan,
-                propensity=decision.propensity,
-                reason=end.reason,
-            )
-        )
-
-
-def _decision(choice: Choice, plan: Plan, policy: str, compute_s: float) -> Decision:
-    return Decision(
-        decision_id=uuid.uuid4().hex,
-        plan=plan,
-        plan_name=choice.plan_name,
-        policy=policy,
-        propensity=choice.propensity,
-        candidates=choice.candidates,
-        reason=choice.reason,
-        compute_s=compute_s,
-    )
-
-
-def _timed(end: SessionEnd, first_token_s: float, total_s: float) -> SessionEnd:
-    """Return the end with times as the router's caller sees them, waits and failovers included."""
-    usage = replace(end.usage, time_to_first_token_s=first_token_s, total_s=total_s)
-    return replace(end, usage=usage)
-
-
-def _finished(end: SessionEnd, ask: Ask, answer: Answer, decision: Decision) -> Finished:
-    rule = in_force(answer.plan.acceptance)
-    return Finished(
-        reason=end.reason,
-        usage=end.usage,
-        seed=ask.sampling.seed,
-        exact=answer.exact,
-        stop_string=end.stop_string,
-        lossy_rules=(rule,) if is_lossy(rule) else (),
-        num_failovers=answer.num_failovers,
-        decision_id=decision.decision_id,
-        rule_use=end.rule_use,
-    )

@@ -18,6 +18,7 @@ from tiercel.wire.router import (
     objective_from_pb,
     overview_to_pb,
     reply_to_pb,
+    session_id_from_pb,
 )
 
 _SEED_BITS = 64
@@ -47,6 +48,7 @@ class RouterServicer(router_pb2_grpc.RouterServicer):
             objective_from_pb(request.objective),
             kind=kind_from_pb(request.kind),
             deadline=deadline_of(context, self._max_request_s),
+            session_id=session_id_from_pb(request.session_id),
         )
         async with aclosing(replies) as stream:
             async for reply in stream:
@@ -58,6 +60,7 @@ class RouterServicer(router_pb2_grpc.RouterServicer):
             ask_from_pb(request, draw_seed=_draw_seed),
             objective_from_pb(request.objective),
             kind=kind_from_pb(request.kind),
+            session_id=session_id_from_pb(request.session_id),
         )
         return pb.RouteResponse(decision=decision_to_pb(decision))
 

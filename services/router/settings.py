@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from tiercel import config
+from tiercel.routing.registry import POLICIES
 
 
 class Settings(config.Settings):
@@ -12,9 +13,12 @@ class Settings(config.Settings):
     config: str = Field(
         default="", description="path of the TOML file of tiers and plans; empty: the built-in one"
     )
-    policy: str = Field(default="static", description="static or predicted")
+    policy: str = Field(default="static", description=f"what chooses a plan: {', '.join(POLICIES)}")
     predictor: str = Field(
-        default="", description="folder that tiercel train wrote; the predicted policy needs it"
+        default="", description="folder of the predictor of seconds that tiercel train fit wrote"
+    )
+    fitted_policies: str = Field(
+        default="", description="folder of fitted policies: metallm, reward_argmax, knn"
     )
     exploration: float = Field(
         default=0.0, ge=0, lt=1, description="share of requests whose plan is drawn at random"
@@ -22,7 +26,20 @@ class Settings(config.Settings):
     cost_weight: float = Field(
         default=0.0,
         ge=0,
-        description="predicted quality that a second is worth; 0: the soonest done, quality aside",
+        allow_inf_nan=False,
+        description="quality that a second is worth, where the caller does not say",
+    )
+    target_quality: float = Field(
+        default=0.8, gt=0, lt=1, description="what target reaches, where the caller does not say"
+    )
+    switch_margin: float = Field(
+        default=0.02, ge=0, description="utility by which a conversation's next plan must be better"
+    )
+    switch_cost: float = Field(
+        default=0.03, ge=0, description="utility that reading a conversation anew costs, on top"
+    )
+    decision_log: str = Field(
+        default="", description="file to which every decision is written as JSON lines"
     )
     feedback: str = Field(
         default="", description="host:port of feedback; empty: the address in the configuration"

@@ -151,6 +151,6 @@ def _show(output: Output, manifest: Manifest, out: Path) -> None:
     output.table("heads, with their errors on prompts that they did not see", HEAD_COLUMNS, rows)
     output.line(f"\n{manifest.num_outcomes} outcomes of {manifest.num_prompts} prompts in {out}")
     output.line(
-        f'to use it: policy = "predicted" and predictor = "{out.resolve()}" '
+        f'to use it: policy = "fastest" and predictor = "{out.resolve()}" '
         "under [router.settings] of the configuration"
     )

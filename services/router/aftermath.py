@@ -1,0 +1,75 @@
+"""What is kept of an answer once it has ended: in the conversation, and as a line of the log."""
+
+import time
+from typing import Any
+
+from services.router.call import Call
+from services.router.chain_times import ChainTimes
+from services.router.conversations import Conversations
+from services.router.deciding import Decided
+from services.router.decision_log import DecisionLog, features_hash
+from tiercel.replies import Decision, Finished
+from tiercel.types import Usage
+
+
+class Aftermath:
+    """Knows what later decisions and later evaluations ask for."""
+
+    def __init__(self, conversations: Conversations, times: ChainTimes, log: DecisionLog) -> None:
+        self._conversations = conversations
+        self._times = times
+        self._log = log
+
+    def answered(
+        self, call: Call, decided: Decided, decision: Decision, finished: Finished
+    ) -> None:
+        """Take in an answer that came to its end."""
+        escalated = any(stage.next_plan_name for stage in finished.stages)
+        self._conversations.answered(call.session_id, finished.plan_name, escalated=escalated)
+        self._times.compared(finished.usage.pairs)
+        if self._log.is_on:
+            came = {
+                "reason": finished.reason.value,
+                "plan_name": finished.plan_name,
+                "num_failovers": finished.num_failovers,
+                "exact": finished.exact,
+                **_counts(finished.usage),
+            }
+            stages = [vars(stage) for stage in finished.stages]
+            self._log.put(_line(call, decided, decision) | {"stages": stages} | came)
+
+    def failed(self, call: Call, decided: Decided, decision: Decision, why: str) -> None:
+        """Take in an answer that did not: it failed, or nobody waited for its end."""
+        if self._log.is_on:
+            self._log.put(_line(call, decided, decision) | {"reason": why})
+
+
+def _line(call: Call, decided: Decided, decision: Decision) -> dict[str, Any]:
+    return {
+        "decision_id": decision.decision_id,
+        "ts": time.time(),
+        "kind": call.kind,
+        "policy": decision.policy,
+        "policy_epoch": decision.policy_epoch,
+        "policy_version": decision.policy_version,
+        "predictor_digest": decision.predictor_digest,
+        "features_hash": features_hash(decided.features),
+        "wishes": vars(call.objective.wishes),
+        "incumbent": decided.incumbent,
+        "candidates": [vars(candidate) for candidate in decision.candidates],
+        "chosen": decision.plan_name,
+        "propensity": decision.propensity,
+        "forced": decision.forced,
+        "insufficient_evidence": decision.insufficient_evidence,
+    }
+
+
+def _counts(usage: Usage) -> dict[str, Any]:
+    return {
+        "num_prompt_tokens": usage.num_prompt_tokens,
+        "num_completion_tokens": usage.num_completion_tokens,
+        "num_accepted_tokens": sum(pair.num_accepted_tokens for pair in usage.pairs),
+        "num_rejected_tokens": sum(pair.num_rejected_tokens for pair in usage.pairs),
+        "first_token_s": usage.time_to_first_token_s,
+        "total_s": usage.total_s,
+    }

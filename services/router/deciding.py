@@ -1,0 +1,192 @@
+"""Which plan answers a request: forecasts, guardrails, a policy's odds, and one draw from them."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from services.router.conversations import Conversations
+from services.router.fleet import Fleet
+from services.router.forecasting import Forecaster, Forecasts
+from services.router.fresh import Fresh
+from services.router.guardrails import Guardrails, may_be_picked
+from services.router.learned import Advice
+from services.router.planning import advised
+from tiercel.errors import NotFound
+from tiercel.plan_text import Outline
+from tiercel.replies import Candidate
+from tiercel.routing.policy import Features, Forecast, Odds, Policy, Situation, Wishes
+from tiercel.sessions import Ask, Delivery, Objective
+from tiercel.types import Acceptance, Plan
+
+REQUESTED = "requested"
+# Policies that weigh seconds by the caller's word.
+_WEIGHING = ("utility", "cascade", "knn")
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A plan without addresses, and all that led to it."""
+
+    plan_name: str  # empty for one that the caller spelled out
+    plan: Plan
+    policy: str
+    reason: str
+    propensity: float = 1.0
+    candidates: tuple[Candidate, ...] = ()
+    forced: str = ""
+    insufficient_evidence: bool = False
+    predictor_digest: str = ""
+    incumbent: str = ""  # the plan that had answered the conversation last
+    features: Features = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+class Decider:
+    """Decides by what is known now; it learns nothing."""
+
+    def __init__(
+        self,
+        plans: Mapping[str, Outline],
+        fleet: Fleet,
+        *,
+        default_plan: str,
+        policies: Mapping[str, Policy],
+        default_policy: str,
+        forecaster: Forecaster,
+        advice: Advice,
+        conversations: Conversations,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self._plans = plans
+        self._fleet = fleet
+        self._default_plan = default_plan
+        self._policies = policies
+        self._default_policy = default_policy
+        self._forecaster = forecaster
+        self._guardrails = Guardrails(fleet)
+        self._advice = advice
+        self._conversations = conversations
+        self._uniform = uniform
+        self._advised: Fresh[dict[str, Plan]] = Fresh()
+
+    def check(self, objective: Objective) -> None:
+        """Raise NotFound for a plan or policy that is not here."""
+        if objective.plan_name and objective.plan_name not in self._plans:
+            known = ", ".join(self._plans)
+            raise NotFound(f"no plan {objective.plan_name!r}; the plans here are {known}")
+        self._policy_of(objective)
+
+    def decide(self, ask: Ask, objective: Objective, *, kind: str, session_id: str) -> Decided:
+        """Return what is decided for a request whose objective was checked."""
+        if objective.outline is not None:
+            why = "the caller spelled the plan out"
+            plan = _under(self.advised(objective.outline, kind), objective.acceptance)
+            return Decided("", plan, REQUESTED, why, forced=why)
+        if objective.plan_name:
+            why = "the caller named the plan"
+            outline = self._plans[objective.plan_name]
+            plan = _under(self.advised(outline, kind), objective.acceptance)
+            return Decided(objective.plan_name, plan, REQUESTED, why, forced=why)
+        return self._weighed(ask, objective, kind, session_id)
+
+    def advised(self, outline: Outline, kind: str) -> Plan:
+        """Return the plan with the numbers that were left to the router."""
+        return advised(outline, self._advice, kind=kind, local=self._fleet.local_tiers)
+
+    def _weighed(self, ask: Ask, objective: Objective, kind: str, session_id: str) -> Decided:
+        name, policy = self._policy_of(objective)
+        key = (kind, objective.acceptance, self._advice.policy.epoch, self._advice.policy.version)
+        plans = self._advised.of(key, lambda: self._all_advised(kind, objective.acceptance))
+        conversation = self._conversations.find(session_id)
+        forecasts = self._forecaster.forecast(ask, plans, kind, conversation)
+        refused = self._refused(forecasts, plans, objective.wishes)
+        free, forced = may_be_picked(forecasts.plans, refused, objective.wishes)
+        situation = Situation(
+            forecasts=free,
+            fallback=self._fallback(free),
+            features=forecasts.features,
+            kind=kind,
+            wishes=objective.wishes,
+            incumbent=conversation.plan_name,
+            may_escalate=objective.delivery is not Delivery.STREAM,
+        )
+        odds = policy.weigh(situation)
+        chosen = odds.drawn(self._uniform())
+        return Decided(
+            plan_name=chosen,
+            plan=plans[chosen],
+            policy=name,
+            reason=_reason(odds, chosen),
+            propensity=odds.probabilities[chosen],
+            candidates=tuple(_candidate(one, odds, refused) for one in forecasts.plans),
+            forced=forced or odds.forced,
+            insufficient_evidence=odds.insufficient_evidence,
+            predictor_digest=forecasts.digest,
+            incumbent=conversation.plan_name,
+            features=forecasts.features,
+        )
+
+    def _policy_of(self, objective: Objective) -> tuple[str, Policy]:
+        """Return the policy that is named, or that the wishes ask for, or the router's own."""
+        name = objective.policy or implied_policy(objective.wishes, self._default_policy)
+        if name not in self._policies:
+            raise NotFound(f"no policy {name!r} here; there is {', '.join(self._policies)}")
+        return name, self._policies[name]
+
+    def _all_advised(self, kind: str, acceptance: Acceptance | None) -> dict[str, Plan]:
+        return {
+            name: _under(self.advised(outline, kind), acceptance)
+            for name, outline in self._plans.items()
+        }
+
+    def _refused(
+        self, forecasts: Forecasts, plans: Mapping[str, Plan], wishes: Wishes
+    ) -> dict[str, str]:
+        return {
+            one.plan_name: self._guardrails.refusal(
+                one,
+                plans[one.plan_name].tier,
+                num_prompt_tokens=forecasts.num_prompt_tokens,
+                wishes=wishes,
+            )
+            for one in forecasts.plans
+        }
+
+    def _fallback(self, free: tuple[Forecast, ...]) -> str:
+        names = [one.plan_name for one in free]
+        return self._default_plan if self._default_plan in names else names[0]
+
+
+def implied_policy(wishes: Wishes, default: str) -> str:
+    """Return the policy that does what the caller wishes, where none is named."""
+    if wishes.target_quality is not None:
+        return "target"
+    if wishes.cost_weight is not None and default not in _WEIGHING:
+        return "utility"
+    if default == "static" and (wishes.max_seconds, wishes.max_cost) != (None, None):
+        return "budget"
+    return default
+
+
+def _under(plan: Plan, acceptance: Acceptance | None) -> Plan:
+    return plan if acceptance is None else replace(plan, acceptance=acceptance)
+
+
+def _reason(odds: Odds, chosen: str) -> str:
+    probability = odds.probabilities[chosen]
+    if probability >= max(odds.probabilities.values()):
+        return odds.reason
+    return f"explored, with probability {probability:.3g}; else {odds.reason}"
+
+
+def _candidate(forecast: Forecast, odds: Odds, refused: Mapping[str, str]) -> Candidate:
+    return Candidate(
+        plan_name=forecast.plan_name,
+        predicted_s=forecast.seconds,
+        predicted_quality=forecast.quality,
+        quality_bound=forecast.quality_bound,
+        predicted_cost=forecast.cost,
+        probability=odds.probabilities.get(forecast.plan_name, 0.0),
+        refused=refused.get(forecast.plan_name, ""),
+    )

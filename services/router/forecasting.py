@@ -1,0 +1,158 @@
+"""What is predicted of every plan for one request: quality, seconds, cost, length."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from services.router.chain_times import ChainTimes, PlanTimes
+from services.router.conversations import Remembered
+from services.router.fresh import Fresh
+from services.router.trained_seconds import Trained, TrainedSeconds
+from tiercel.routing.answers import answer_of
+from tiercel.routing.policy import Features, Forecast
+from tiercel.sessions import Ask
+from tiercel.types import Plan
+from tiercel.wire.requests import Prompt, TokenIds
+
+# Of English text in common vocabularies.
+_CHARACTERS_PER_TOKEN = 4.0
+_RATE_STEPS = 20  # predicted acceptance rates are rounded, so that times are worked out once
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What a quality predictor says of one prompt, by answer: see `answer_of`."""
+
+    quality: Mapping[str, float] = field(default_factory=dict)
+    bound: Mapping[str, float] = field(default_factory=dict)  # absent: too little evidence
+    num_tokens: Mapping[str, float] = field(default_factory=dict)
+    acceptance: Mapping[str, float] = field(default_factory=dict)  # by "drafter under verifier"
+    features: Features = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+class Grader(Protocol):
+    """Predicts qualities. `digest` names the fitted model behind it."""
+
+    @property
+    def digest(self) -> str:
+        """Hex sha256 of the model."""
+        ...
+
+    def grade(self, ask: Ask, conversation: Remembered) -> Graded:
+        """Return what is predicted for one request."""
+        ...
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Of every plan, and the features behind them."""
+
+    plans: tuple[Forecast, ...]
+    num_prompt_tokens: float
+    features: Features
+    digest: str
+
+
+class Forecaster:
+    """Puts together what the quality predictor, the tiers and the trained seconds say."""
+
+    def __init__(
+        self,
+        times: ChainTimes,
+        *,
+        grader: Grader | None = None,
+        trained: TrainedSeconds | None = None,
+        prices: Mapping[str, float] | None = None,
+    ) -> None:
+        self._times = times
+        self._grader = grader
+        self._trained = trained
+        self._prices = prices or {}
+        self._known: Fresh[PlanTimes | None] = Fresh()
+
+    def forecast(
+        self, ask: Ask, plans: Mapping[str, Plan], kind: str, conversation: Remembered
+    ) -> Forecasts:
+        """Return the forecasts of `plans`, every number of which is filled in."""
+        graded = Graded() if self._grader is None else self._grader.grade(ask, conversation)
+        trained = self._predicted(ask)
+        num_prompt_tokens = tokens_of(ask.prompt)
+        made = _Making(ask, graded, trained, num_prompt_tokens)
+        acceptance = {**trained.acceptance, **graded.acceptance}
+        each = (
+            made.forecast(name, plan, self._of(plan, kind, acceptance), self._prices)
+            for name, plan in plans.items()
+        )
+        digest = self._grader.digest if self._grader else ""
+        return Forecasts(tuple(each), num_prompt_tokens, graded.features, digest)
+
+    def _predicted(self, ask: Ask) -> Trained:
+        if self._trained is None:
+            return Trained()
+        return self._trained.predict(
+            ask.prompt,
+            temperature=ask.sampling.temperature,
+            max_new_tokens=ask.stop.max_new_tokens,
+        )
+
+    def _of(self, plan: Plan, kind: str, acceptance: Mapping[str, float]) -> PlanTimes | None:
+        rates = {
+            name: round(acceptance[name] * _RATE_STEPS) / _RATE_STEPS
+            for name in _pairs(plan)
+            if name in acceptance
+        }
+        key = (plan, kind, *rates.values())
+        return self._known.of(key, lambda: self._times.of(plan, kind, rates))
+
+
+@dataclass(frozen=True)
+class _Making:
+    """What all plans of one request share."""
+
+    ask: Ask
+    graded: Graded
+    trained: Trained
+    num_prompt_tokens: float
+
+    def forecast(
+        self, name: str, plan: Plan, times: PlanTimes | None, prices: Mapping[str, float]
+    ) -> Forecast:
+        answer = answer_of(plan)
+        number = self._num_tokens(answer, plan.tier)
+        if times is not None:
+            seconds: float | None = times.seconds(self.num_prompt_tokens, number)
+            cost: float | None = times.cost(self.num_prompt_tokens, number)
+        else:
+            seconds = self.trained.seconds.get(name)
+            cost = None if seconds is None else seconds * prices.get(plan.tier, 1.0)
+        return Forecast(
+            plan_name=name,
+            seconds=seconds,
+            quality=self.graded.quality.get(answer),
+            quality_bound=self.graded.bound.get(answer),
+            cost=cost,
+            num_tokens=number,
+            answer=answer,
+        )
+
+    def _num_tokens(self, answer: str, root: str) -> float:
+        most = float(self.ask.stop.max_new_tokens)
+        known = self.graded.num_tokens.get(answer, self.trained.num_tokens.get(root, most))
+        return min(most, known)
+
+
+def tokens_of(prompt: Prompt) -> float:
+    """Return about how many tokens a prompt has; exactly, where it is ids."""
+    if isinstance(prompt, TokenIds):
+        return float(len(prompt.token_ids))
+    if isinstance(prompt, str):
+        return len(prompt) / _CHARACTERS_PER_TOKEN
+    return sum(len(message.content) for message in prompt) / _CHARACTERS_PER_TOKEN
+
+
+def _pairs(plan: Plan) -> list[str]:
+    return [
+        f"{drafter.tier} under {part.tier}" for part in plan.walk() for drafter in part.drafters
+    ]

@@ -1,0 +1,56 @@
+"""The router's policies, from its settings: each made once, and wrapped as all are."""
+
+from dataclasses import dataclass
+
+from tiercel.errors import InvalidRequest, NotFound
+from tiercel.routing.policy import Policy
+from tiercel.routing.registry import FITTED, POLICIES, PolicySettings, make
+from tiercel.routing.wrapping import exploring, sticky
+
+# Policies without a choice that could be explored, and those whose choices conversations stay with.
+_PLAIN = ("static", "random")
+_STAYING = ("utility", "target", "budget", "cascade")
+
+
+@dataclass(frozen=True)
+class Wrapping:
+    """What goes around every policy that chooses."""
+
+    exploration: float = 0.0
+    switch_margin: float = 0.0
+    switch_cost: float = 0.0
+
+
+def all_policies(
+    settings: PolicySettings, wrapping: Wrapping, *, default: str
+) -> dict[str, Policy]:
+    """Return every policy that can be had; those to be fitted only where their file is.
+
+    Raises NotFound or InvalidRequest if the default cannot be had, ModelUnavailable for a file that
+    does not fit.
+    """
+    if default not in POLICIES:
+        raise NotFound(f"no policy {default!r} here; there is {', '.join(POLICIES)}")
+    if default in FITTED and not _is_fitted(default, settings):
+        raise InvalidRequest(
+            "policy", default, "has to be fitted: fitted_policies has no file of it"
+        )
+    names = [name for name in POLICIES if name not in FITTED or _is_fitted(name, settings)]
+    return {name: _wrapped(name, make(name, settings), settings, wrapping) for name in names}
+
+
+def _is_fitted(name: str, settings: PolicySettings) -> bool:
+    return settings.fitted is not None and (settings.fitted / f"{name}.safetensors").is_file()
+
+
+def _wrapped(name: str, policy: Policy, settings: PolicySettings, wrapping: Wrapping) -> Policy:
+    if name in _PLAIN:
+        return policy
+    if name in _STAYING:
+        policy = sticky(
+            policy,
+            margin=wrapping.switch_margin,
+            switch_cost=wrapping.switch_cost,
+            cost_weight=settings.cost_weight,
+        )
+    return exploring(policy, wrapping.exploration)

@@ -1,0 +1,70 @@
+"""What the router says of a request, from what was decided and how the answer ended."""
+
+import uuid
+from dataclasses import replace
+
+from services.router.answer import Answer
+from services.router.deciding import Decided
+from tiercel.decoding import in_force
+from tiercel.learning import LearnedPolicy, Outcome
+from tiercel.replies import Decision, Finished
+from tiercel.rules import is_lossy
+from tiercel.sessions import Ask, SessionEnd
+from tiercel.types import Plan
+
+
+def decision(decided: Decided, plan: Plan, learned: LearnedPolicy, compute_s: float) -> Decision:
+    """Return the decision under a new id; `plan` has every address filled in."""
+    return Decision(
+        decision_id=uuid.uuid4().hex,
+        plan=plan,
+        plan_name=decided.plan_name,
+        policy=decided.policy,
+        propensity=decided.propensity,
+        candidates=decided.candidates,
+        reason=decided.reason,
+        compute_s=compute_s,
+        forced=decided.forced,
+        insufficient_evidence=decided.insufficient_evidence,
+        predictor_digest=decided.predictor_digest,
+        policy_epoch=learned.epoch,
+        policy_version=learned.version,
+    )
+
+
+def timed(end: SessionEnd, first_token_s: float, total_s: float) -> SessionEnd:
+    """Return the end with times as the router's caller sees them, waits and failovers included."""
+    usage = replace(end.usage, time_to_first_token_s=first_token_s, total_s=total_s)
+    return replace(end, usage=usage)
+
+
+def finished(end: SessionEnd, ask: Ask, answer: Answer, decision: Decision) -> Finished:
+    """Return the end of an answer."""
+    rule = in_force(answer.plan.acceptance)
+    return Finished(
+        reason=end.reason,
+        usage=end.usage,
+        seed=ask.sampling.seed,
+        exact=answer.exact,
+        stop_string=end.stop_string,
+        lossy_rules=(rule,) if is_lossy(rule) else (),
+        num_failovers=answer.num_failovers,
+        decision_id=decision.decision_id,
+        rule_use=end.rule_use,
+        plan_name=decision.plan_name,
+    )
+
+
+def outcome(ask: Ask, decision: Decision, kind: str, plan: Plan, end: SessionEnd) -> Outcome:
+    """Return what feedback learns from; `plan` is the one in force at the end."""
+    return Outcome(
+        event_id=uuid.uuid4().hex,
+        usage=end.usage,
+        decision_id=decision.decision_id,
+        request_id=ask.request_id,
+        kind=kind,
+        plan_name=decision.plan_name,
+        plan=plan,
+        propensity=decision.propensity,
+        reason=end.reason,
+    )

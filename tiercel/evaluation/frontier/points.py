@@ -26,6 +26,11 @@ class Points:
     cost: Floats
     odds: Floats | None = None
 
+    def rows(self, index: Ints) -> "Points":
+        """Return the points on some of the prompts."""
+        odds = None if self.odds is None else self.odds[index]
+        return Points(self.quality[index], self.cost[index], odds)
+
 
 def from_odds(odds: Floats, table: Table, overhead: float = 0.0) -> Points:
     """Return what odds [n, m, plans] give on n prompts; `overhead` is added to each cost."""

@@ -19,6 +19,18 @@ CHAIN = decoding_pb2.Plan(
 TOKENS = [("target", "The "), ("draft", "sk"), ("draft", ""), ("target", "y é"), ("draft", "!\n")]
 
 
+CANDIDATES = [
+    router_pb2.Candidate(plan_name="chain", predicted_s=1.25, probability=0.75),
+    router_pb2.Candidate(
+        plan_name="dear",
+        predicted_quality=0.9,
+        quality_bound=0.8,
+        predicted_cost=9.0,
+        refused="over budget",
+    ),
+]
+
+
 class ScriptedRouter(router_pb2_grpc.RouterServicer):
     """Answers everything with TOKENS, or with what a test sets."""
 
@@ -41,6 +53,11 @@ class ScriptedRouter(router_pb2_grpc.RouterServicer):
             if self.error and position == self.error_after:
                 context.abort_with_status(status_from_error(self.error))
             yield router_pb2.GenerateResponse(committed=_committed(position, tier, text))
+        if request.objective.delivery == router_pb2.DELIVERY_REVISE:
+            revise = router_pb2.Revise(from_position=1, text_length=len(tokens[0][1]))
+            yield router_pb2.GenerateResponse(revise=revise)
+            tier, text = "target", "other."
+            yield router_pb2.GenerateResponse(committed=_committed(1, tier, text))
         yield router_pb2.GenerateResponse(finished=_finished(request, len(tokens)))
 
     def Route(self, request, context):
@@ -74,7 +91,9 @@ class ScriptedRouter(router_pb2_grpc.RouterServicer):
             policy="static",
             propensity=1.0,
             reason="the caller named it",
-            candidates=[router_pb2.Candidate(plan_name="chain", predicted_s=1.25)],
+            candidates=CANDIDATES,
+            forced="the caller named the plan",
+            insufficient_evidence=True,
         )
 
 

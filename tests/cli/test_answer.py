@@ -3,7 +3,7 @@
 import pytest
 
 from tiercel.cli.answer import Answer, Piece
-from tiercel.replies import Committed
+from tiercel.replies import Committed, Revise, StageDecision
 from tiercel.types import Span
 
 BOTH = (Span("target", 1), Span("draft", 2))
@@ -40,3 +40,18 @@ def test_runs_join_neighbours_of_one_tier():
     answer.add(committed("abc", lengths=(1, 1, 1)))
     answer.add(committed("d", spans=(Span("draft", 1),), lengths=(1,), first=3))
     assert answer.runs() == [Piece("target", "a", 1), Piece("draft", "bcd", 3)]
+
+
+def test_what_is_taken_back_is_gone_and_what_stands_stays():
+    stage = StageDecision(0, 3, "small", "big", 1.0, 0.1, 0.2, "")
+    answer = Answer()
+    answer.add(committed("abcd", lengths=(1, 1, 2)))
+    assert answer.add(Revise(2, 1, stage)) == []
+    assert answer.text == "a", "the second token's text is held back by its new sender"
+    assert answer.token_ids == [0, 1]
+    assert sum(piece.num_tokens for piece in answer.pieces) == 2
+    answer.add(committed("xyz", first=2, lengths=(1, 1, 1)))
+    assert answer.text == "axyz"
+    assert answer.token_ids == [0, 1, 2, 3, 4]
+    answer.add(Revise(0, 0, stage))
+    assert (answer.text, answer.token_ids, answer.pieces) == ("", [], [])

@@ -160,3 +160,13 @@ def test_a_table_too_wide_for_the_terminal_loses_nothing(tiercel):
     result = tiercel("generate", "Why?", "--stats", FORCE_COLOR="1", COLUMNS="20")
     assert "target <- draft" in result.stdout
     assert "…" not in result.stdout
+
+
+def test_in_a_pipe_text_that_may_be_revised_comes_when_it_stands(tiercel, router):
+    result = tiercel("generate", "Why?", "--delivery", "revise")
+    first = router.tokens[""][0][1]
+    assert (result.exit_code, result.stdout) == (0, f"{first}other.\n")
+    answer = json.loads(tiercel("generate", "Why?", "--delivery", "revise", "--json").stdout)
+    assert answer["text"] == f"{first}other."
+    assert len(answer["token_ids"]) == 2
+    assert tiercel("generate", "Why?", "--delivery", "later").exit_code == 2

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from tiercel.clients.router import Event
 from tiercel.plan_text import print_plan
-from tiercel.replies import Committed, Decision, Finished
+from tiercel.replies import Committed, Decision, Finished, Revise
 from tiercel.types import TokenLogprob
 
 
@@ -40,6 +40,8 @@ class Answer:
             self.decision = event
         elif isinstance(event, Finished):
             self.finished = event
+        elif isinstance(event, Revise):
+            self._take_back(event)
         else:
             return self._commit(event)
         return []
@@ -51,6 +53,19 @@ class Answer:
         self.logprobs += committed.logprobs
         self.pieces += new
         return new
+
+    def _take_back(self, revise: Revise) -> None:
+        """Forget what is void: tokens by their position, text by its length."""
+        num_tokens, length = revise.from_position, revise.text_length
+        del self.token_ids[num_tokens:], self.logprobs[num_tokens:]
+        kept = []
+        for piece in self.pieces:
+            tokens = min(piece.num_tokens, num_tokens)
+            text = piece.text[:length]
+            num_tokens, length = num_tokens - tokens, length - len(text)
+            if tokens or text:
+                kept.append(Piece(piece.tier, text, tokens))
+        self.pieces = kept
 
     def runs(self) -> list[Piece]:
         """Return the pieces with neighbours of one tier joined."""

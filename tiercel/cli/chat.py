@@ -1,6 +1,7 @@
 """`tiercel chat`: a conversation, with its history."""
 
 import sys
+import uuid
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from tiercel.cli.painting import Painter
 from tiercel.cli.running import run
 from tiercel.cli.statistics import show_usage
 from tiercel.clients.router import RouterClient
+from tiercel.routing.policy import Wishes
+from tiercel.sessions import Delivery
 from tiercel.types import Message
 
 HELP = "/reset forgets the conversation, /plan [PLAN] changes or shows the plan, /quit leaves"
@@ -52,6 +55,12 @@ def chat(
     *,
     plan: options.PlanOption = "",
     policy: options.PolicyOption = "",
+    cost_weight: options.CostWeightOption = None,
+    target_quality: options.TargetQualityOption = None,
+    max_seconds: options.MaxSecondsOption = None,
+    max_cost: options.MaxCostOption = None,
+    delivery: options.DeliveryOption = Delivery.STREAM,
+    session: options.SessionOption = "",
     temperature: options.TemperatureOption = 0.0,
     top_k: options.TopKOption = 0,
     top_p: options.TopPOption = 1.0,
@@ -73,6 +82,9 @@ def chat(
         top_p=top_p,
         seed=seed,
         max_new_tokens=max_new_tokens,
+        wishes=Wishes(cost_weight, target_quality, max_seconds, max_cost),
+        delivery=delivery,
+        session_id=session or uuid.uuid4().hex,
     )
     output = Output()
     conversation = Chat(router, timeout, asking, system)

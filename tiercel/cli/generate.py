@@ -13,8 +13,10 @@ from tiercel.cli.painting import Painter
 from tiercel.cli.running import run
 from tiercel.cli.statistics import number, show_usage
 from tiercel.clients.router import Request, RouterClient
-from tiercel.replies import Finished
+from tiercel.replies import Finished, Revise
+from tiercel.routing.policy import Wishes
 from tiercel.rules import RuleUse, is_lossy
+from tiercel.sessions import Delivery
 from tiercel.types import FinishReason
 from tiercel.wire.requests import Prompt
 
@@ -32,6 +34,12 @@ def generate(
     policy: options.PolicyOption = "",
     rule: options.RuleOption = "",
     strictness: options.StrictnessOption = None,
+    cost_weight: options.CostWeightOption = None,
+    target_quality: options.TargetQualityOption = None,
+    max_seconds: options.MaxSecondsOption = None,
+    max_cost: options.MaxCostOption = None,
+    delivery: options.DeliveryOption = Delivery.STREAM,
+    session: options.SessionOption = "",
     kind: options.KindOption = "",
     temperature: options.TemperatureOption = 0.0,
     top_k: options.TopKOption = 0,
@@ -65,6 +73,9 @@ def generate(
         logprobs=logprobs,
         acceptance=options.check_rule(rule, strictness),
         constraint=read_constraint(json_schema, regex, grammar),
+        wishes=Wishes(cost_weight, target_quality, max_seconds, max_cost),
+        delivery=delivery,
+        session_id=session,
     )
     words = options.read_prompt(prompt, system=system, raw=raw)
     output = Output()
@@ -85,14 +96,18 @@ def generate(
 async def stream(client: RouterClient, request: Request, painter: Painter | None) -> Answer:
     """Have a request answered; the painter, if any, shows the answer meanwhile."""
     answer = Answer()
+    waits = request.delivery is Delivery.REVISE and painter is not None and not painter.is_live
     async for event in client.generate(request):
         parts = answer.add(event)
         if painter is None:
             continue
         if answer.decision is event:
             painter.follow(answer.decision.plan)
-        painter.show(parts)
+        if isinstance(event, Revise) and not waits:
+            painter.take_back(answer.pieces)
+        painter.show([] if waits else parts)
     if painter is not None:
+        painter.show(answer.pieces if waits else [])
         painter.finish(answer.pieces)
     return answer
 

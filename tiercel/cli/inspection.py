@@ -8,12 +8,17 @@ from tiercel.cli.running import run
 from tiercel.cli.statistics import number, plan_text
 from tiercel.clients.router import RouterClient
 from tiercel.descriptions import TierDescription
-from tiercel.replies import Decision, Overview, Replica
+from tiercel.replies import Candidate, Decision, Overview, Replica
+from tiercel.routing.policy import Wishes
 from tiercel.wire.requests import Prompt
 
 REPLICA_COLUMNS = (
     "tier", "address", "state", "model", "engine", "dtype", "numerics",
     "bit exact", ">sessions", ">waiting", ">outstanding", ">up s", "problem",
+)  # fmt: skip
+
+CANDIDATE_COLUMNS = (
+    "plan", ">predicted s", ">cost", ">quality", ">at least", ">probability", "",
 )  # fmt: skip
 
 
@@ -22,6 +27,11 @@ def route(
     *,
     plan: options.PlanOption = "",
     policy: options.PolicyOption = "",
+    cost_weight: options.CostWeightOption = None,
+    target_quality: options.TargetQualityOption = None,
+    max_seconds: options.MaxSecondsOption = None,
+    max_cost: options.MaxCostOption = None,
+    session: options.SessionOption = "",
     kind: options.KindOption = "",
     temperature: options.TemperatureOption = 0.0,
     max_new_tokens: options.MaxNewTokensOption = 256,
@@ -38,6 +48,8 @@ def route(
         kind=kind,
         temperature=temperature,
         max_new_tokens=max_new_tokens,
+        wishes=Wishes(cost_weight, target_quality, max_seconds, max_cost),
+        session_id=session,
     )
     words = options.read_prompt(prompt, system=system, raw=raw)
     decision = run(_route(router, timeout, asking, words))
@@ -79,13 +91,26 @@ def _show_decision(output: Output, decision: Decision) -> None:
     output.line(f"plan        {plan_text(decision.plan)}{named}", "bold")
     output.line(f"policy      {decision.policy}, propensity {decision.propensity:g}")
     output.line(f"reason      {decision.reason}")
+    if decision.forced:
+        output.line(f"forced      {decision.forced}")
+    if decision.insufficient_evidence:
+        output.line("evidence    too little to promise the quality that was asked for")
     output.line(f"decided in  {decision.compute_s * 1000:.2f} ms")
-    rows = [
-        (one.plan_name, number(one.predicted_s, 2), number(one.predicted_quality, 3))
-        for one in decision.candidates
-    ]
+    rows = [_candidate_row(one, decision) for one in decision.candidates]
     if rows:
-        output.table("candidates", ("plan", ">predicted s", ">predicted quality"), rows)
+        output.table("candidates", CANDIDATE_COLUMNS, rows)
+
+
+def _candidate_row(one: Candidate, decision: Decision) -> tuple[str, ...]:
+    return (
+        one.plan_name,
+        number(one.predicted_s, 2),
+        number(one.predicted_cost, 3),
+        number(one.predicted_quality, 3),
+        number(one.quality_bound, 3),
+        number(one.probability, 3),
+        one.refused or ("chosen" if one.plan_name == decision.plan_name else ""),
+    )
 
 
 def _show_overview(output: Output, overview: Overview) -> None:

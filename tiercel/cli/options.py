@@ -1,7 +1,7 @@
 """Options that several commands share, and the requests that they make."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
@@ -9,7 +9,9 @@ import typer
 from tiercel.clients.router import Request, RouterClient
 from tiercel.errors import InvalidRequest, NotFound
 from tiercel.plan_text import Outline, parse_plan
+from tiercel.routing.policy import Wishes
 from tiercel.rules import check_acceptance, is_lossy
+from tiercel.sessions import Delivery
 from tiercel.types import Acceptance, Constraint, Message, Rule, SamplingParams, StopConditions
 from tiercel.wire.requests import Prompt
 
@@ -29,6 +31,29 @@ PlanOption = Annotated[
     typer.Option(help="A plan's name, or a plan such as 'target <- draft:4 <- suffix:8'."),
 ]
 PolicyOption = Annotated[str, typer.Option(help="Let this policy of the router choose the plan.")]
+CostWeightOption = Annotated[
+    float | None, typer.Option(help="Quality that a second is worth: the most quality less that.")
+]
+TargetQualityOption = Annotated[
+    float | None,
+    typer.Option(help="The cheapest plan that is shown to succeed with this probability."),
+]
+MaxSecondsOption = Annotated[
+    float | None, typer.Option(help="Seconds that the answer may be predicted to take.")
+]
+MaxCostOption = Annotated[
+    float | None, typer.Option(help="What the answer may be predicted to cost, in tiers' prices.")
+]
+DeliveryOption = Annotated[
+    Delivery,
+    typer.Option(
+        help="When text is sent that a larger tier may overrule: stream (it then may not), hold,"
+        " revise."
+    ),
+]
+SessionOption = Annotated[
+    str, typer.Option(help="Your own name of the conversation, the same for all its turns.")
+]
 RuleOption = Annotated[
     str,
     typer.Option(
@@ -76,6 +101,9 @@ class Asking:
     logprobs: bool = False
     acceptance: Acceptance | None = None
     constraint: Constraint | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+    delivery: Delivery = Delivery.STREAM
+    session_id: str = ""
 
     def request(self, prompt: Prompt, plan: Outline | str | None) -> Request:
         """Return the request for `prompt` under a plan that `chosen_plan` has returned."""
@@ -90,6 +118,9 @@ class Asking:
             logprobs=self.logprobs,
             acceptance=self.acceptance,
             constraint=self.constraint,
+            wishes=self.wishes,
+            delivery=self.delivery,
+            session_id=self.session_id,
         )
 
 

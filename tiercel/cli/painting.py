@@ -22,6 +22,18 @@ class Painter:
         names = list(dict.fromkeys(part.tier for part in plan.walk()))
         self._styles = {name: _STYLES[index % len(_STYLES)] for index, name in enumerate(names)}
 
+    @property
+    def is_live(self) -> bool:
+        """Whether what was shown can be followed by something else: in a pipe it stands."""
+        return self._output.is_terminal
+
+    def take_back(self, parts: list[Piece]) -> None:
+        """Say that a larger tier took over, and show what still stands."""
+        self._output.line()
+        self._output.note("a larger tier took over from here on")
+        self._tier = ""
+        self.show(parts)
+
     def show(self, parts: list[Piece]) -> None:
         """Write some pieces of text."""
         for piece in joined(parts):

@@ -1,11 +1,14 @@
 """From sums to policy: acceptance rates, step times, and the block length of best goodput."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from services.feedback.cells import ALL_KINDS, Cell, Snapshot, Sums
+from services.feedback.cold_start import ColdStart
 from tiercel.decoding import Level, best_num_speculative_tokens, draft_confidence
 from tiercel.learning import LearnedPolicy, PairPolicy
+
+Cells = Mapping[Cell, Sums]
 
 MAX_SPECULATIVE_TOKENS = 16
 # Evidence against a slope of a pass's time over its width: so many passes, one token off the mean.
@@ -14,53 +17,64 @@ _FLAT_PASSES = 50.0
 
 @dataclass(frozen=True)
 class Estimator:
-    """How much evidence a pair needs, and how much the pair as a whole says about a kind."""
+    """How much evidence a pair needs, and how much the pair as a whole says about a kind.
+
+    Without it, how alike the two models are says something (`cold_start`).
+    """
 
     min_judged_tokens: int = 200
     prior_tokens: float = 50.0  # judged tokens that the rate over all kinds counts for
 
     def policy(self, snapshot: Snapshot) -> LearnedPolicy:
-        """Return what the cells say about each pair and kind with evidence enough."""
-        found = sorted(self._pairs(snapshot), key=lambda p: (p.verifier, p.drafter, p.kind))
+        """Return what the cells say about each pair and kind of which enough is known."""
+        found = sorted(self._pairs(snapshot.cells), key=lambda p: (p.verifier, p.drafter, p.kind))
         return LearnedPolicy(snapshot.epoch, snapshot.version, tuple(found))
 
-    def _pairs(self, snapshot: Snapshot) -> Iterator[PairPolicy]:
-        for cell, sums in snapshot.cells.items():
-            match cell.subject:
-                case ("pair", _, verifier):
-                    whole = snapshot.cells.get(Cell(cell.subject), {})
-                    passes = snapshot.cells.get(Cell.of_tier(verifier, cell.kind), {})
-                    if found := self._pair(cell, sums, whole, passes):
-                        yield found
+    def _pairs(self, cells: Cells) -> Iterator[PairPolicy]:
+        pairs = [cell for cell in cells if cell.subject[0] == "pair"]
+        rates = {cell: self._rate(cell, cells) for cell in pairs if self._is_judged(cells[cell])}
+        start = ColdStart(cells, _of_all_kinds(rates))
+        for cell in (*pairs, *start.untried()):
+            passes = cells.get(Cell.of_tier(cell.subject[2], cell.kind), {})
+            rate = rates[cell] if cell in rates else start.rate(cell, self.prior_tokens)
+            draft_s = start.draft_s(cell)
+            if rate is not None and draft_s is not None and passes.get("passes"):
+                judged = _judged(cells.get(cell, {}))
+                yield _policy(cell, rate, judged, draft_s, Line.fitted(passes))
 
-    def _pair(self, cell: Cell, sums: Sums, whole: Sums, passes: Sums) -> PairPolicy | None:
-        judged, draft_tokens = _judged(sums), sums.get("draft_tokens", 0.0)
-        if judged < self.min_judged_tokens or not draft_tokens or not passes.get("passes"):
-            return None
-        rate = self._rate(sums, whole if cell.kind != ALL_KINDS else {})
-        draft_s = sums["draft_s"] / draft_tokens
-        line = Line.fitted(passes)
-        level = Level(line.step_s, rate)
-        length = best_num_speculative_tokens(level, draft_s, MAX_SPECULATIVE_TOKENS)
-        return PairPolicy(
-            drafter=cell.subject[1],
-            verifier=cell.subject[2],
-            kind=cell.kind,
-            num_speculative_tokens=length,
-            draft_confidence=draft_confidence(level, draft_s, length),
-            acceptance_rate=rate,
-            num_judged_tokens=round(judged),
-            draft_s_per_token=draft_s,
-            verify_s_per_pass=line.mean_s,
-        )
+    def _is_judged(self, sums: Sums) -> bool:
+        return _judged(sums) >= self.min_judged_tokens
 
-    def _rate(self, sums: Sums, whole: Sums) -> float:
+    def _rate(self, cell: Cell, cells: Cells) -> float:
         """Return accepted / (accepted + rejected), drawn towards that of the pair as a whole."""
+        sums, whole = cells[cell], cells.get(Cell(cell.subject), {})
         accepted, judged = sums["accepted"], _judged(sums)
-        if _judged(whole):
+        if cell.kind != ALL_KINDS and _judged(whole):
             accepted += self.prior_tokens * whole["accepted"] / _judged(whole)
             judged += self.prior_tokens
         return min(1.0, accepted / judged)
+
+
+def _policy(cell: Cell, rate: float, judged: float, draft_s: float, line: "Line") -> PairPolicy:
+    level = Level(line.step_s, rate)
+    length = best_num_speculative_tokens(level, draft_s, MAX_SPECULATIVE_TOKENS)
+    return PairPolicy(
+        drafter=cell.subject[1],
+        verifier=cell.subject[2],
+        kind=cell.kind,
+        num_speculative_tokens=length,
+        draft_confidence=draft_confidence(level, draft_s, length),
+        acceptance_rate=rate,
+        num_judged_tokens=round(judged),
+        draft_s_per_token=draft_s,
+        verify_s_per_pass=line.mean_s,
+    )
+
+
+def _of_all_kinds(rates: Mapping[Cell, float]) -> dict[tuple[str, str], float]:
+    """Return the rates over all kinds by drafter and verifier."""
+    whole = {cell: rate for cell, rate in rates.items() if cell.kind == ALL_KINDS}
+    return {(cell.subject[1], cell.subject[2]): rate for cell, rate in whole.items()}
 
 
 @dataclass(frozen=True)

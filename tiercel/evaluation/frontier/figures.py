@@ -46,6 +46,7 @@ class ContenderFigures:
     gap_closed: Estimate
     area_gain: Estimate  # over static, as a share; the reference is the cheapest plan's quality
     area_gain_from_zero: Estimate  # the same, the reference being quality 0
+    gain_at_best: Estimate  # of its best point's quality, against static at that point's cost
     quality_gains: tuple[Estimate, ...]  # at equal cost, against static
     cost_savings: tuple[Estimate, ...]  # at equal quality, as a share of what static takes
     over_bandit: tuple[Estimate, ...]  # relative quality at equal cost, against metallm
@@ -124,6 +125,7 @@ class _Judge:
             gap_closed=interval(gap_closed(areas, self.static, self.oracle)),
             area_gain=interval(_ratio(areas, self.static) - 1),
             area_gain_from_zero=interval(self._gain_from_zero(hulls)),
+            gain_at_best=interval(self._gain_at_best(hulls)),
             quality_gains=_intervals(self._quality(hulls) - self._quality(self._hulls[STATIC])),
             cost_savings=_intervals(1 - _ratio(self._cost(hulls), self._cost(self._hulls[STATIC]))),
             over_bandit=self._over_bandit(hulls),
@@ -134,6 +136,12 @@ class _Judge:
 
     def _gain_from_zero(self, hulls: Hulls) -> Doubles:
         return _ratio(hulls.areas(self._from_zero), self._hulls[STATIC].areas(self._from_zero)) - 1
+
+    def _gain_at_best(self, hulls: Hulls) -> Doubles:
+        gains: Doubles = (
+            hulls.qualities[:, -1] - self._hulls[STATIC].quality_at(hulls.costs[:, -1:])[:, 0]
+        )
+        return np.where(np.isfinite(gains), gains, np.nan)
 
     def _quality(self, hulls: Hulls) -> Doubles:
         """Return the quality at the operating costs, [replicates, costs]."""

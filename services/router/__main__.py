@@ -11,7 +11,7 @@ from services.router.conversations import Conversations
 from services.router.deciding import Decider
 from services.router.decision_log import DecisionLog
 from services.router.fleet import Fleet
-from services.router.forecasting import Forecaster
+from services.router.forecasting import Forecaster, Grader
 from services.router.learned import Advice
 from services.router.outcomes import OutcomeReporter
 from services.router.policies import Wrapping, all_policies
@@ -29,8 +29,13 @@ from tiercel.routing.registry import PolicySettings
 
 
 @asynccontextmanager
-async def opening(settings: Settings) -> AsyncIterator[RouterServicer]:
-    """Open a router over the configured tiers; raises TiercelError for a bad configuration."""
+async def opening(
+    settings: Settings, *, grader: Grader | None = None
+) -> AsyncIterator[RouterServicer]:
+    """Open a router over the configured tiers; raises TiercelError for a bad configuration.
+
+    A `grader` that is given predicts qualities in place of the one of the settings.
+    """
     configuration = tiers.load(Path(settings.config) if settings.config else None)
     fleet, advice, outcomes = Fleet(configuration.tiers.keys()), Advice(), OutcomeReporter()
     prices = {name: tier.price_per_second for name, tier in configuration.tiers.items()}
@@ -42,7 +47,9 @@ async def opening(settings: Settings) -> AsyncIterator[RouterServicer]:
         default_plan=configuration.default_plan,
         policies=_policies(settings),
         default_policy=settings.policy,
-        forecaster=Forecaster(times, trained=_trained(settings, configuration), prices=prices),
+        forecaster=Forecaster(
+            times, grader=grader, trained=_trained(settings, configuration), prices=prices
+        ),
         advice=advice,
         conversations=conversations,
     )

@@ -10,13 +10,14 @@ from services.router.conversations import Conversations
 from services.router.fleet import Fleet
 from services.router.forecasting import Forecaster, Forecasts
 from services.router.fresh import Fresh
-from services.router.guardrails import Guardrails, may_be_picked
+from services.router.guardrails import Guardrails, Refusal, may_be_picked
 from services.router.learned import Advice
 from services.router.planning import advised
 from tiercel.errors import NotFound
 from tiercel.plan_text import Outline
 from tiercel.replies import Candidate
 from tiercel.routing.policy import Features, Forecast, Odds, Policy, Situation, Wishes
+from tiercel.routing.ranking import cheapest, over_budget, soonest
 from tiercel.sessions import Ask, Delivery, Objective
 from tiercel.types import Acceptance, Plan
 
@@ -101,7 +102,7 @@ class Decider:
         conversation = self._conversations.find(session_id)
         forecasts = self._forecaster.forecast(ask, plans, kind, conversation)
         refused = self._refused(forecasts, plans, objective.wishes)
-        free, forced = may_be_picked(forecasts.plans, refused, objective.wishes)
+        free, forced = may_be_picked(forecasts.plans, refused)
         situation = Situation(
             forecasts=free,
             fallback=self._fallback(free),
@@ -111,7 +112,7 @@ class Decider:
             incumbent=conversation.plan_name,
             may_escalate=objective.delivery is not Delivery.STREAM,
         )
-        odds = policy.weigh(situation)
+        odds = _least_bad(situation, forced) if forced else policy.weigh(situation)
         chosen = odds.drawn(self._uniform())
         return Decided(
             plan_name=chosen,
@@ -120,7 +121,7 @@ class Decider:
             reason=_reason(odds, chosen),
             propensity=odds.probabilities[chosen],
             candidates=tuple(_candidate(one, odds, refused) for one in forecasts.plans),
-            forced=forced or odds.forced,
+            forced=odds.forced,
             insufficient_evidence=odds.insufficient_evidence,
             predictor_digest=forecasts.digest,
             incumbent=conversation.plan_name,
@@ -142,7 +143,7 @@ class Decider:
 
     def _refused(
         self, forecasts: Forecasts, plans: Mapping[str, Plan], wishes: Wishes
-    ) -> dict[str, str]:
+    ) -> dict[str, Refusal]:
         return {
             one.plan_name: self._guardrails.refusal(
                 one,
@@ -169,6 +170,21 @@ def implied_policy(wishes: Wishes, default: str) -> str:
     return default
 
 
+def _least_bad(situation: Situation, why: str) -> Odds:
+    """Return the odds where guardrails left nothing: what is nearest to the budget, if it is that.
+
+    Of plans that cannot answer now it is the fallback, which may be able to again.
+    """
+    wishes, plans = situation.wishes, situation.forecasts
+    limits = (wishes.max_seconds, wishes.max_cost)
+    name, what = situation.fallback, "the fallback"
+    if all(over_budget(one, wishes) for one in plans) and limits != (None, None):
+        by_cost = limits[0] is None
+        found = cheapest(plans) if by_cost else soonest(plans)
+        name, what = found.plan_name, "the cheapest" if by_cost else "the soonest"
+    return Odds.certain(name, f"{why}; {name} is {what}", forced=why)
+
+
 def _under(plan: Plan, acceptance: Acceptance | None) -> Plan:
     return plan if acceptance is None else replace(plan, acceptance=acceptance)
 
@@ -180,7 +196,7 @@ def _reason(odds: Odds, chosen: str) -> str:
     return f"explored, with probability {probability:.3g}; else {odds.reason}"
 
 
-def _candidate(forecast: Forecast, odds: Odds, refused: Mapping[str, str]) -> Candidate:
+def _candidate(forecast: Forecast, odds: Odds, refused: Mapping[str, Refusal]) -> Candidate:
     return Candidate(
         plan_name=forecast.plan_name,
         predicted_s=forecast.seconds,
@@ -188,5 +204,5 @@ def _candidate(forecast: Forecast, odds: Odds, refused: Mapping[str, str]) -> Ca
         quality_bound=forecast.quality_bound,
         predicted_cost=forecast.cost,
         probability=odds.probabilities.get(forecast.plan_name, 0.0),
-        refused=refused.get(forecast.plan_name, ""),
+        refused=refused[forecast.plan_name].why,
     )

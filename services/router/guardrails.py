@@ -3,11 +3,38 @@
 There is no clamp on a caller's share of dear plans: requests carry no identity to count by.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 
 from services.router.fleet import Fleet
 from tiercel.routing.policy import Forecast, Wishes
 from tiercel.routing.ranking import over_budget
+
+
+class Fault(IntEnum):
+    """What is wrong with a plan, the worse the higher."""
+
+    NONE = 0
+    BUDGET = 1
+    CONTEXT = 2
+    AWAY = 3
+
+
+_FORCED = {
+    Fault.NONE: "",
+    Fault.BUDGET: "none of the plans that can answer is predicted to keep the budget",
+    Fault.CONTEXT: "no plan takes a prompt as long as this",
+    Fault.AWAY: "no plan has a root that takes work",
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Whether a plan may be picked, and in words why not."""
+
+    fault: Fault = Fault.NONE
+    why: str = ""
 
 
 class Guardrails:
@@ -18,29 +45,27 @@ class Guardrails:
 
     def refusal(
         self, forecast: Forecast, root: str, *, num_prompt_tokens: float, wishes: Wishes
-    ) -> str:
-        """Return why the plan may not be picked; empty if it may."""
+    ) -> Refusal:
+        """Return the worst that is to be said against the plan."""
         ready = self._fleet.ready(root)
         if not ready:
-            return f"no replica of {root} takes work"
+            return Refusal(Fault.AWAY, f"no replica of {root} takes work")
         lengths = [one.description.max_length for one in ready if one.description is not None]
         longest = max(lengths, default=0)
         if 0 < longest <= num_prompt_tokens:
-            return f"a prompt of about {num_prompt_tokens:.0f} tokens, {root} takes {longest}"
-        return over_budget(forecast, wishes)
+            why = f"a prompt of about {num_prompt_tokens:.0f} tokens, {root} takes {longest}"
+            return Refusal(Fault.CONTEXT, why)
+        why = over_budget(forecast, wishes)
+        return Refusal(Fault.BUDGET, why) if why else Refusal()
 
 
 def may_be_picked(
-    forecasts: Sequence[Forecast], refused: dict[str, str], wishes: Wishes
+    forecasts: Sequence[Forecast], refused: Mapping[str, Refusal]
 ) -> tuple[tuple[Forecast, ...], str]:
-    """Return the plans for the policy; if all are ruled out, the least bad, and why.
+    """Return the plans for the policy; if all are ruled out, the least bad, and why there is none.
 
-    What is over its budget is less bad than what cannot answer.
+    A plan over budget answers; one whose context is too short says so; one that is away may return.
     """
-    free = tuple(one for one in forecasts if not refused.get(one.plan_name))
-    if free:
-        return free, ""
-    able = tuple(one for one in forecasts if refused[one.plan_name] == over_budget(one, wishes))
-    if able:
-        return able, f"none of {len(able)} plans is predicted to keep the budget"
-    return tuple(forecasts), "no plan passes the guardrails"
+    least = min(refused[one.plan_name].fault for one in forecasts)
+    left = tuple(one for one in forecasts if refused[one.plan_name].fault is least)
+    return left, _FORCED[least]

@@ -33,12 +33,12 @@ def configuration_file(
 
 
 @asynccontextmanager
-async def routing(config: str, **settings) -> AsyncIterator[RouterClient]:
-    """Run a router; yield a client of it."""
+async def routing(config: str, grader=None, **settings) -> AsyncIterator[RouterClient]:
+    """Run a router, perhaps one that takes qualities from `grader`; yield a client of it."""
     fast = {"poll_s": 0.1, "heartbeat_s": 1.0, "max_outage_s": 30.0} | settings
     chosen = Settings(config=config, **fast)
     async with (
-        rpc.server(opening(chosen), "localhost:0") as port,
+        rpc.server(opening(chosen, grader=grader), "localhost:0") as port,
         RouterClient(f"localhost:{port}", timeout_s=120.0) as client,
     ):
         yield client

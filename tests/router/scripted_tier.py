@@ -43,6 +43,7 @@ class Script:
     replans: list[decoding_pb2.Plan] = field(default_factory=list)
     pairs: list[decoding_pb2.PairStats] = field(default_factory=list)
     compute_ns: int = 0
+    about: dict = field(default_factory=dict)  # further fields of its description
     num_finishes: int = 0
     num_sessions: int = 0
 
@@ -67,6 +68,7 @@ class ScriptedTier(verifier_pb2_grpc.VerifierServicer, tier_pb2_grpc.TierService
             tokenizer_fingerprint=FINGERPRINT,
             verifies=True,
             num_sessions=self.script.num_sessions,
+            **self.script.about,
         )
 
     async def Generate(self, requests, context):

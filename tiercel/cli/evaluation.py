@@ -11,6 +11,8 @@ import typer
 
 from tiercel.cli.distill_options import DataOption, ThreadsOption, give_way, progress_bar
 from tiercel.cli.evaluation_calibrate import calibrate
+from tiercel.cli.evaluation_match import match
+from tiercel.cli.frontier import frontier
 from tiercel.cli.output import Output
 from tiercel.cli.running import fail, tell_failures
 from tiercel.cli.up import ConfigOption
@@ -27,6 +29,9 @@ app = typer.Typer(
 )
 
 app.command()(calibrate)
+app.command()(match)
+
+app.command()(frontier)
 
 # Of the extra `train`.
 _SCORERS = ("rouge_score", "sacrebleu")

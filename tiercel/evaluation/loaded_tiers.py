@@ -11,6 +11,9 @@ from tiercel.models.embedded import DEFAULT_MODEL
 from tiercel.tiers import Configuration, Tier
 from tiercel.tokenizer import Tokenizer
 
+# Engines that only draft.
+_WITHOUT_MODEL = ("suffix", "distilled")
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedTier:
@@ -51,8 +54,8 @@ class LoadedTiers:
 
     def _load(self, name: str) -> LoadedTier:
         tier = self._configuration.tiers.get(name)
-        if tier is None or tier.service != "verifier":
-            raise InvalidRequest("column", name, "no such tier with a model in the configuration")
+        if tier is None or tier.engine in _WITHOUT_MODEL:
+            raise InvalidRequest("tier", name, "no such tier with a model in the configuration")
         model, tokenizer = engines.load(
             tier.engine,
             tier.model or DEFAULT_MODEL,

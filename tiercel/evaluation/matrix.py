@@ -4,13 +4,14 @@ What was collected is never asked again, however the run that did it ended.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from tiercel.errors import InvalidRequest
+from tiercel.evaluation.matching.stored import with_matches
 from tiercel.evaluation.outcomes import Outcome, columns_of, outcomes_of
 from tiercel.shard_folder import (
     MANIFEST_FILE,
@@ -92,11 +93,14 @@ class CellStore:
 
 
 def read_matrix(root: Path) -> list[Cells]:
-    """Return all that a matrix holds; raises InvalidRequest for a folder that holds none."""
+    """Return all that a matrix holds, matches of drafters too.
+
+    Raises InvalidRequest for a folder that holds none.
+    """
     folders = sorted(path.parent for path in root.glob(f"*/*/{MANIFEST_FILE}"))
     if not folders:
         raise InvalidRequest(_WHAT, str(root), "holds no outcomes")
-    return [read_cells(folder) for folder in folders]
+    return [_with_matches(read_cells(folder)) for folder in folders]
 
 
 def read_cells(folder: Path) -> Cells:
@@ -104,6 +108,10 @@ def read_cells(folder: Path) -> Cells:
     manifest = read_manifest(folder, CellsManifest, _WHAT)
     read = (one for path in shard_paths(folder) for one in outcomes_of(read_shard(path, _WHAT)))
     return Cells(folder, manifest, tuple(_once(read)))
+
+
+def _with_matches(cells: Cells) -> Cells:
+    return replace(cells, outcomes=tuple(with_matches(cells.folder, cells.outcomes)))
 
 
 def only_run(root: Path) -> FileLock:

@@ -4,11 +4,12 @@ A prompt is named by its id and hash; its text and the answer's are in no file.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tiercel.evaluation.evidence import Halves, halves
 from tiercel.shard_folder import Columns, Shard
@@ -35,6 +36,9 @@ class Outcome:
     choice_logprobs: Halves = field(default_factory=lambda: _NOTHING)  # of letters, in order
     counts: dict[str, int] = field(default_factory=dict)  # `passes.TIER`, `prompt_tokens.TIER`
     seconds: float = 0.0  # wall; never a price, as others ran beside it
+    # By drafter, of each token: whether it was the drafter's choice, and how likely its choice was.
+    matches: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    match_probs: Mapping[str, Halves] = field(default_factory=dict)
 
     @property
     def cell(self) -> tuple[str, int]:

@@ -29,13 +29,15 @@ def all_policies(
     Raises NotFound or InvalidRequest if the default cannot be had, ModelUnavailable for a file that
     does not fit.
     """
-    if default not in POLICIES:
+    if default not in POLICIES and ":" not in default:
         raise NotFound(f"no policy {default!r} here; there is {', '.join(POLICIES)}")
     if default in FITTED and not _is_fitted(default, settings):
         raise InvalidRequest(
             "policy", default, "has to be fitted: fitted_policies has no file of it"
         )
     names = [name for name in POLICIES if name not in FITTED or _is_fitted(name, settings)]
+    if default not in names:
+        names.append(default)
     return {name: _wrapped(name, make(name, settings), settings, wrapping) for name in names}
 
 

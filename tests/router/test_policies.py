@@ -12,6 +12,7 @@ from tests.router.graders import WrittenGrader
 from tests.router.routers import configuration_file, reply, request, routing
 from tests.router.scripted_tier import Script, serving
 from tiercel.errors import InvalidRequest
+from tiercel.evaluation.ope.decision_records import read_log
 from tiercel.routing.policy import Wishes
 from tiercel.sessions import Delivery
 from tiercel.types import Acceptance, Rule
@@ -243,3 +244,6 @@ async def test_decisions_are_logged_with_odds_and_what_came_of_them(stack, tmp_p
     assert (first["reason"], first["num_completion_tokens"]) == ("length", 12)
     assert first["stages"] == []
     assert (second["chosen"], second["forced"]) == ("small", "the caller named the plan")
+    read = read_log([log])
+    assert (len(read.decisions), read.num_requested) == (1, 1)
+    assert read.decisions[0].propensity == whole.decision.propensity

@@ -8,6 +8,7 @@ SMALL = Forecast("small", 1.0, 0.3, 0.2, 1.0, 50.0)
 MIDDLE = Forecast("middle", 1.6, 0.6, 0.5, 2.0, 50.0)
 LARGE = Forecast("large", 4.2, 0.8, 0.75, 8.0, 50.0)
 LARGEST = Forecast("largest", 8.8, 0.95, 0.9, 20.0, 50.0)
+BLANK = (Forecast("a"), Forecast("b"))
 LADDER = (SMALL, MIDDLE, LARGE, LARGEST)
 
 

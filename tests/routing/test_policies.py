@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.routing.situations import LADDER, LARGE, LARGEST, MIDDLE, SMALL, chosen, situation
+from tests.routing.situations import BLANK, LADDER, LARGE, LARGEST, MIDDLE, SMALL, chosen, situation
 from tiercel.errors import InvalidRequest, NotFound
 from tiercel.prediction.quality.calibrating import clopper_pearson
 from tiercel.routing.cascade import Cascade, Foresight
@@ -14,7 +14,6 @@ from tiercel.routing.policy import Forecast
 from tiercel.routing.qualities import Budget, Target, Utility
 from tiercel.routing.registry import FITTED, POLICIES, PolicySettings, make
 
-BLANK = tuple(Forecast(name) for name in ("a", "b"))
 READY = [name for name in POLICIES if name not in FITTED]
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 from tiercel.errors import InvalidRequest, NotFound
 from tiercel.routing.cascade import Ahead, Cascade
@@ -35,14 +37,28 @@ Factory = Callable[[PolicySettings], Policy]
 
 
 def make(name: str, settings: PolicySettings) -> Policy:
-    """Return the policy.
+    """Return the policy; `module:attribute` names a factory of anybody's.
 
     Raises NotFound with the names that there are, InvalidRequest if it has to be fitted and no
-    folder is given, ModelUnavailable for a file that does not fit.
+    folder is given or nothing is imported by its name, ModelUnavailable for a file that does not
+    fit.
     """
+    if ":" in name:
+        return _imported(name)(settings)
     if name not in POLICIES:
         raise NotFound(f"no policy {name!r}; the policies are {', '.join(POLICIES)}")
     return POLICIES[name](settings)
+
+
+def _imported(name: str) -> Factory:
+    module, _, attribute = name.partition(":")
+    try:
+        factory = getattr(import_module(module), attribute)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise InvalidRequest("policy", name, f"cannot be imported: {error}") from None
+    if not callable(factory):
+        raise InvalidRequest("policy", name, "is no factory: it cannot be called")
+    return cast(Factory, factory)
 
 
 def _metallm(settings: PolicySettings) -> Policy:

@@ -26,6 +26,7 @@ async def toy(
     probs: NDArray[np.float64],
     *,
     tier_class: type[ModelTier] = PatientTier,
+    takes_trees: bool = False,
     **habits,
 ) -> Replica:
     """Start a tier whose model has this table of next-token probabilities."""
@@ -33,7 +34,7 @@ async def toy(
     tokenizer = letters(len(probs))
 
     def build() -> tuple[ModelTier, VerifierServicer]:
-        tier = tier_class(name, ModelRunner(ToyModel(probs, name)), tokenizer, chosen)
+        tier = tier_class(name, ModelRunner(ToyModel(probs, name, takes_trees)), tokenizer, chosen)
         return tier, VerifierServicer(tier, max_request_s=580.0)
 
     return await fleet.start(name, build)

@@ -195,12 +195,28 @@ async def test_all_drafts_that_are_here_are_verified_together():
     assert (await proposed(short, long, most=1)).tree.token_ids == (1,)
 
 
-async def test_one_draft_is_verified_where_trees_are_not_taken_or_drawing_matters():
-    drawn = Draft(
-        (1, 2), distributions=(TokenDistribution.certain(1), TokenDistribution.certain(2))
-    )
-    for found in (
-        await proposed(Draft((1, 2)), Draft((3,)), takes_trees=False),
-        await proposed(drawn, Draft((3,))),
-    ):
-        assert (found.draft.token_ids, found.others, len(found.links)) == ((1, 2), (), 1)
+def drawn(*token_ids: int) -> Draft:
+    certain = tuple(TokenDistribution.certain(token_id) for token_id in token_ids)
+    return Draft(token_ids, distributions=certain)
+
+
+async def test_one_draft_is_verified_where_trees_are_not_taken():
+    found = await proposed(Draft((1, 2)), Draft((3,)), takes_trees=False)
+    assert (found.draft.token_ids, found.others, len(found.links)) == ((1, 2), (), 1)
+
+
+async def test_drafts_that_were_drawn_are_tried_in_the_plans_order():
+    """Neither their lengths nor what they say may decide."""
+    found = await proposed(drawn(1), drawn(1, 2, 3), Draft((4,)))
+    assert [draft.token_ids for _, draft in found.by_link()] == [(1,), (1, 2, 3), (4,)]
+
+
+async def test_what_a_drawn_draft_costs_does_not_hang_on_what_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    asked: list[int] = []
+    monkeypatch.setattr(Costs, "takes", lambda self, num_more: asked.append(num_more))
+    await proposed(drawn(1, 2), drawn(1, 2), drawn(3))
+    assert asked == [2, 1]
+    await proposed(Draft((1, 2)), Draft((1, 2)), Draft((3,)))
+    assert asked[2:] == [0, 1]

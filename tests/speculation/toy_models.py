@@ -17,6 +17,7 @@ class ToyCache:
 
     def __init__(self, tokens: list[int]) -> None:
         self.tokens = tokens
+        self.num_fed = 0  # in the last pass
 
     @property
     def length(self) -> int:
@@ -24,6 +25,11 @@ class ToyCache:
 
     def truncate(self, length: int) -> None:
         del self.tokens[length:]
+
+    def keep(self, path: Sequence[int]) -> None:
+        """Keep, of the last pass, the tokens at these places."""
+        start = len(self.tokens) - self.num_fed
+        self.tokens[start:] = [self.tokens[start + place] for place in path]
 
     def close(self) -> None:
         self.tokens = []
@@ -35,7 +41,9 @@ class ToyModel:
     With equal rows it ignores what came before.
     """
 
-    def __init__(self, probs: NDArray[np.float64], name: str = "toy") -> None:
+    def __init__(
+        self, probs: NDArray[np.float64], name: str = "toy", takes_trees: bool = False
+    ) -> None:
         """Take a table of probabilities [vocab_size, vocab_size], one row for each last token."""
         with np.errstate(divide="ignore"):
             self._table = np.log(probs).astype(np.float32)
@@ -48,6 +56,7 @@ class ToyModel:
             numerics_id=f"toy-{name}",
             bit_exact=True,
             max_batch_rows=256,
+            takes_trees=takes_trees,
         )
 
     @property
@@ -61,6 +70,7 @@ class ToyModel:
     def extend(self, steps: Sequence[Step]) -> list[Logits]:
         for step in steps:
             step.cache.tokens += step.tokens
+            step.cache.num_fed = len(step.tokens)
         return [self._table[list(step.tokens[-step.num_logits :])] for step in steps]
 
     def close(self) -> None:

@@ -29,6 +29,8 @@ from tiercel.decoding.rules import (
     Claim,
     evidence_for,
     in_force,
+    judge_together,
+    may_judge_together,
     may_lie_below,
     verify,
 )
@@ -65,7 +67,9 @@ __all__ = [
     "expected_tokens",
     "gumbel",
     "in_force",
+    "judge_together",
     "logprobs",
+    "may_judge_together",
     "may_lie_below",
     "model_probs",
     "num_unjudged",

@@ -1,5 +1,6 @@
 """The one table of acceptance rules: what each claims, and what it needs to know of a draft."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -11,6 +12,7 @@ from tiercel.decoding.exact import verify_exact
 from tiercel.decoding.fusion import verify_cosd_rule, verify_cosd_tree
 from tiercel.decoding.lenient import verify_ensemble, verify_lenient
 from tiercel.decoding.randomness import Randomness
+from tiercel.decoding.siblings import verify_siblings
 from tiercel.decoding.speculative import verify_block, verify_rejection
 from tiercel.decoding.target import Target
 from tiercel.decoding.thresholds import verify_relaxed, verify_typical
@@ -86,6 +88,33 @@ def may_lie_below(inner: Acceptance, above: Acceptance) -> bool:
     if RULES[in_force(above)].evidence is not Evidence.DISTRIBUTIONS:
         return True
     return RULES[in_force(inner)].claim is Claim.SAME_DISTRIBUTION
+
+
+def may_judge_together(acceptance: Acceptance, params: SamplingParams) -> bool:
+    """Return whether several drafters' drafts for one place may be judged together.
+
+    Not by a rule that throws coins for each draft by itself, unless it knows of the others: to take
+    the one that stands furthest would favour some tokens.
+    """
+    rule = in_force(acceptance)
+    if RULES[rule].claim is Claim.SAME_DISTRIBUTION:
+        return rule is Rule.REJECTION or params.temperature == 0
+    return RULES[rule].evidence is not Evidence.DISTRIBUTIONS
+
+
+def judge_together(
+    rule: Rule, drafts: Sequence[Draft], targets: Sequence[Target], leeway: Leeway
+) -> tuple[int, Verdict]:
+    """Return which of several drafts stands furthest, the first of equals, and what becomes of it.
+
+    Each has a target of its own. Raises as the rule does.
+    """
+    if rule is Rule.REJECTION and len(drafts) > 1:
+        return verify_siblings(drafts, targets, leeway)
+    pairs = zip(drafts, targets, strict=True)
+    verdicts = [RULES[rule].judge(draft, target, leeway) for draft, target in pairs]
+    furthest = max(range(len(verdicts)), key=lambda number: verdicts[number].num_accepted)
+    return furthest, verdicts[furthest]
 
 
 def verify(

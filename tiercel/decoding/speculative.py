@@ -36,7 +36,7 @@ def verify_rejection(draft: Draft, target: Target, leeway: Leeway) -> Verdict:
 
 def rest(row: Row, draft: Draft) -> TokenDistribution:
     """Return max(0, target_probs - draft_probs), from which a rejected token is recovered."""
-    return _scaled_rest(row.distribution, draft.distribution(row.index), 1.0)
+    return scaled_rest(row.distribution, draft.distribution(row.index), 1.0)
 
 
 def verify_block(draft: Draft, target: Target, leeway: Leeway) -> Verdict:
@@ -54,7 +54,7 @@ def verify_block(draft: Draft, target: Target, leeway: Leeway) -> Verdict:
     after = target.distribution(0)
     joint, num_accepted, following = 1.0, 0, after
     if last:
-        following = _scaled_rest(after, draft.distribution(0), 1.0)
+        following = scaled_rest(after, draft.distribution(0), 1.0)
     for index, token_id in enumerate(draft.token_ids):
         joint = min(1.0, joint * after.prob(token_id) / draft.prob_drawn(index))
         if joint == 0:
@@ -64,9 +64,7 @@ def verify_block(draft: Draft, target: Target, leeway: Leeway) -> Verdict:
         prob = joint if is_whole else _prefix_prob(after, draft.distribution(length), joint)
         if randomness.coin(index, prob):
             num_accepted = length
-            following = (
-                after if is_whole else _scaled_rest(after, draft.distribution(length), joint)
-            )
+            following = after if is_whole else scaled_rest(after, draft.distribution(length), joint)
     return Verdict(
         num_accepted=num_accepted,
         next_token=randomness.draw(last, following),
@@ -80,7 +78,7 @@ def _prefix_prob(after: TokenDistribution, drafted: TokenDistribution, joint: fl
     return left / (left + 1 - joint) if left + 1 - joint > 0 else 1.0
 
 
-def _scaled_rest(
+def scaled_rest(
     after: TokenDistribution, drafted: TokenDistribution, joint: float
 ) -> TokenDistribution:
     """Return max(0, joint * target_probs - draft_probs); the target's own if rounding left none."""

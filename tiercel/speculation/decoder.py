@@ -212,7 +212,7 @@ class Decoder:
         for link, draft in proposed.by_link():
             if (num_accepted := verified.num_accepted_of(draft)) < len(draft.token_ids):
                 link.rejected(length + num_accepted)
-            if verified.likeness.num_compared:
+            if draft is verified.proposed and verified.likeness.num_compared:
                 name = link.plan.tier
                 self._likeness[name] = self._likeness.get(name, Likeness()) + verified.likeness
                 count_likeness(self.plan.tier, name, verified.likeness)

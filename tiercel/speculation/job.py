@@ -1,6 +1,5 @@
 """What one pass of a session is to judge: the drafts, and all that a verdict depends on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tiercel.decoding import Randomness, Verdict, Vocabulary
@@ -8,7 +7,7 @@ from tiercel.decoding.agreement import compared
 from tiercel.engines.language_model import Logits
 from tiercel.speculation.draft_tree import DraftTree
 from tiercel.speculation.judging import Terms, Verified, judge
-from tiercel.speculation.link import Draft, Follow
+from tiercel.speculation.link import Follow
 from tiercel.speculation.logits_mask import LogitsMask
 
 
@@ -44,18 +43,24 @@ class Job:
         randomness: Randomness,
         mask: LogitsMask | None,
     ) -> Verified:
-        """Return what becomes of the draft of which most stands, the first of equals.
+        """Return what becomes of the draft that stands furthest, the first of equals.
 
         `logits` has a row before each unjudged token, one before the drafts and one for each place
         of the tree; raises as `judge`.
         """
         seen, logits = self._seen(logits, vocabulary), logits[len(self.unjudged) :]
-        verdicts = (
-            self._on(draft, path, self._along(path, logits), vocabulary, randomness, mask)
-            for draft, path in zip(self.tree.drafts, self.tree.paths, strict=True)
-        )
-        best = max(verdicts, key=lambda verified: verified.num_accepted)
-        return replace(best, seen=seen)
+        drafts = [draft.to_judge() for draft in self.tree.drafts]
+        targets = [
+            self.terms.target(self._along(number, logits, mask), vocabulary, self.offset)
+            for number in range(len(drafts))
+        ]
+        number, verified = judge(self.terms, drafts, targets, randomness, self.num_top_logprobs)
+        proposed, path = self.tree.drafts[number], self.tree.paths[number]
+        if mask is not None:
+            if number < len(drafts) - 1:
+                self._along(number, logits, mask)  # it knows of the draft that it was asked last
+            mask.check_accepted(verified.num_accepted)
+        return replace(verified, proposed=proposed, kept=path[: verified.num_accepted], seen=seen)
 
     def _seen(self, logits: Logits, vocabulary: Vocabulary) -> Verdict | None:
         """Return what EXACT makes of the unjudged tokens; None if there are none."""
@@ -65,24 +70,10 @@ class Job:
         began = self.offset - vocabulary.advance(0, self.unjudged)
         return compared(self.unjudged, self.terms.target(rows, vocabulary, began))
 
-    def _along(self, path: Sequence[int], logits: Logits) -> Logits:
-        if self.tree.parents is None:
-            return logits
-        return logits[[0, *(place + 1 for place in path)]]
-
-    def _on(
-        self,
-        draft: Draft,
-        path: tuple[int, ...],
-        logits: Logits,
-        vocabulary: Vocabulary,
-        randomness: Randomness,
-        mask: LogitsMask | None,
-    ) -> Verified:
-        if mask is not None:
-            logits = mask.masked(logits, self.answer, draft.token_ids)
-        target = self.terms.target(logits, vocabulary, self.offset)
-        verified = judge(self.terms, draft.to_judge(), target, randomness, self.num_top_logprobs)
-        if mask is not None:
-            mask.check_accepted(verified.num_accepted)
-        return replace(verified, proposed=draft, kept=path[: verified.num_accepted])
+    def _along(self, number: int, logits: Logits, mask: LogitsMask | None) -> Logits:
+        """Return the rows before a draft and behind each of its tokens."""
+        rows = [0, *(place + 1 for place in self.tree.paths[number])]
+        path = logits if self.tree.parents is None else logits[rows]
+        if mask is None:
+            return path
+        return mask.masked(path, self.answer, self.tree.drafts[number].token_ids)

@@ -8,7 +8,6 @@ import numpy as np
 
 from tiercel.decoding import (
     MAX_SUPPORT,
-    RULES,
     AgreementTable,
     CosdTree,
     Draft,
@@ -19,7 +18,9 @@ from tiercel.decoding import (
     Vocabulary,
     evidence_for,
     in_force,
+    judge_together,
     logprobs,
+    may_judge_together,
     total_variation,
 )
 from tiercel.decoding.uncertainty import uncertainty
@@ -59,6 +60,11 @@ class Terms:
         """What the rule needs to know of a draft."""
         return evidence_for(self.rule, self.params)
 
+    @property
+    def takes_trees(self) -> bool:
+        """Whether the rule judges several drafts of one place together."""
+        return may_judge_together(self.rule, self.params)
+
     def target(self, logits: Logits, vocabulary: Vocabulary, offset: int) -> Target:
         """Return what a draft is held against: what is sent up, if that has to be known."""
         support = self.support if self.asked is Evidence.DISTRIBUTIONS else 0
@@ -87,7 +93,7 @@ class Verified:
     acceptance: Acceptance  # by which it was judged
     logprobs: tuple[TokenLogprob, ...] = ()
     evidence: tuple[TokenEvidence, ...] = ()  # one for each token, if that is measured
-    likeness: Likeness = Likeness()  # of the draft model and this one
+    likeness: Likeness = Likeness()  # of this model and that of the draft that was proposed
     # One for each token, if the session's parent asked for it.
     probs: tuple[float, ...] | None = None
     distributions: tuple[TokenDistribution, ...] | None = None
@@ -114,17 +120,19 @@ class Verified:
 
 def judge(
     terms: Terms,
-    draft: Draft,
-    target: Target,
+    drafts: Sequence[Draft],
+    targets: Sequence[Target],
     randomness: Randomness,
     num_top_logprobs: int | None,
-) -> Verified:
-    """Return what stands of a draft, and what follows it.
+) -> tuple[int, Verified]:
+    """Return which draft stands furthest, what stands of it, and what follows it.
 
-    Whoever brought the draft has checked it. Raises ModelFault for logits that are none.
+    Each draft has a target of its own, and whoever brought it has checked it. Raises ModelFault for
+    logits that are none.
     """
     leeway = Leeway(terms.rule.strictness, randomness, terms.rule.num_agreeing, terms.tree)
-    verdict = RULES[in_force(terms.rule)].judge(draft, target, leeway)
+    number, verdict = judge_together(in_force(terms.rule), drafts, targets, leeway)
+    draft, target = drafts[number], targets[number]
     token_ids = verdict.committed(draft.token_ids)
     verified = Verified(
         token_ids=token_ids,
@@ -134,7 +142,9 @@ def judge(
         evidence=_measured(target.logits, token_ids) if terms.measures else (),
         likeness=_likeness(draft, target, verdict),
     )
-    return verified if terms.asked is Evidence.NONE else _with_evidence(verified, terms, target)
+    if terms.asked is Evidence.NONE:
+        return number, verified
+    return number, _with_evidence(verified, terms, target)
 
 
 def _with_evidence(verified: Verified, terms: Terms, target: Target) -> Verified:

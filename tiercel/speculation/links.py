@@ -197,13 +197,17 @@ def _proposed(ready: list[tuple[Link, Draft]], costs: Costs, most: int) -> Propo
 def _beside(
     proposed: Proposed, ready: list[tuple[Link, Draft]], costs: Costs, most: int
 ) -> Proposed:
-    """Return what is proposed with the other drafts that are worth their tokens."""
-    if proposed.draft.distributions is not None:
-        return proposed  # which of several stands would depend on what was drawn
+    """Return what is proposed with the other drafts that are worth their tokens.
+
+    Where drawing matters those that others have too count as well: whether a draft is judged must
+    not hang on what it says.
+    """
     tree = DraftTree((proposed.draft,))
+    is_drawn = any(draft.distributions is not None for _, draft in ready)
     for link, draft in ready:
         beside = draft.part(most)
-        if link not in proposed.links and costs.takes(tree.num_more(beside)):
+        num_more = len(beside.token_ids) if is_drawn else tree.num_more(beside)
+        if link not in proposed.links and costs.takes(num_more):
             tree = DraftTree((*tree.drafts, beside))
             proposed = replace(
                 proposed, links=(*proposed.links, link), others=(*proposed.others, beside)

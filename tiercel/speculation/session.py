@@ -69,7 +69,7 @@ class Session:
     @property
     def takes_trees(self) -> bool:
         """Whether a pass can verify several drafts of one place."""
-        return self._runner.description.takes_trees
+        return self._runner.description.takes_trees and self._terms.takes_trees
 
     @property
     def is_ahead(self) -> bool:
@@ -141,8 +141,8 @@ class Session:
         """Run the draft through the model and commit what the rule lets stand, and one token more.
 
         An empty draft is plain decoding; then the model may go on `ahead`. While it is, the draft
-        must be empty. Where the model takes trees there may be `others`: each is judged, and the
-        one of which most stands counts. `num_top_logprobs` None gives no log-probabilities.
+        must be empty. With `takes_trees` there may be `others`: all are judged, and the one that
+        stands furthest counts. `num_top_logprobs` None gives no log-probabilities.
         Returns None if the sequence was changed meanwhile. Raises ModelFault, and InvalidRequest
         if the model's context is full or a token is not in the distribution that came with it.
         """

@@ -18,7 +18,9 @@ from services.router.policies import Wrapping, all_policies
 from services.router.routing import Limits, Router
 from services.router.servicer import RouterServicer
 from services.router.settings import Settings
+from services.router.stopper import Stoppers
 from services.router.trained_seconds import TrainedSeconds
+from services.router.trained_stopper import trained_stoppers
 from services.router.watching import Watcher
 from tiercel import tiers
 from tiercel.clients.feedback import FeedbackClient
@@ -70,6 +72,7 @@ async def opening(
         advice=advice,
         outcomes=outcomes,
         aftermath=Aftermath(conversations, times, log),
+        stoppers=_stoppers(settings, configuration),
     )
     async with AsyncExitStack() as stack:
         stack.enter_context(log.writing())
@@ -100,6 +103,12 @@ def _trained(settings: Settings, configuration: tiers.Configuration) -> TrainedS
     if not settings.predictor:
         return None
     return TrainedSeconds(Predictor.load(Path(settings.predictor)), configuration.plans)
+
+
+def _stoppers(settings: Settings, configuration: tiers.Configuration) -> Stoppers | None:
+    if not settings.stopping:
+        return None
+    return trained_stoppers(Path(settings.stopping), configuration.plans)
 
 
 def main() -> None:

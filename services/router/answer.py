@@ -1,6 +1,7 @@
 """One answer: a session at a root replica, and at another one when that is lost."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncGenerator
@@ -24,7 +25,7 @@ from tiercel.clients.verifier import GenerateSession, open_session
 from tiercel.errors import DeadlineExceeded, Overloaded, Unavailable
 from tiercel.replies import Committed
 from tiercel.sessions import Ask, DrafterLost, Opened, SessionEnd, SessionEvent
-from tiercel.types import Plan
+from tiercel.types import FinishReason, Plan
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +46,9 @@ class Answer:
         deadline: float,
         heartbeat_s: float,
         max_outage_s: float,
+        first_outage_s: float = math.inf,
     ) -> None:
+        """`first_outage_s` bounds outages before the first token, where those are shorter."""
         self.plan = plan
         self.exact = True
         self.num_failovers = 0
@@ -53,7 +56,7 @@ class Answer:
         self._fleet = fleet
         self._deadline = deadline
         self._heartbeat_s = heartbeat_s
-        self._max_outage_s = max_outage_s
+        self._max_outage_s, self._first_outage_s = max_outage_s, first_outage_s
         self._choice = RootChoice(fleet, plan.tier, wanted_address=plan.address)
         self._tally = Tally()
         self._root: Replica
@@ -61,6 +64,20 @@ class Answer:
         self._avoided: set[Replica] = set()
         self._outage_began: float | None = None
         self._num_fruitless = 0
+        self._latest: GenerateSession | None = None
+        self._num_opened = 0
+
+    @property
+    def tokenizer_fingerprint(self) -> str:
+        """Of the tokens; empty as long as no root has the prompt."""
+        return self._choice.prompt.tokenizer_fingerprint
+
+    def left(self, reason: FinishReason) -> SessionEnd:
+        """Return the end of an answer that nobody waits for any longer, as far as it is known."""
+        told = self._latest.end if self._latest is not None else None
+        if told is not None:
+            return replace(self._corrected(told), reason=reason)
+        return self._tally.ended(reason, len(self._choice.prompt.token_ids))
 
     async def prepare(self) -> None:
         """Pick a root replica and fill in the plan's addresses.
@@ -74,7 +91,7 @@ class Answer:
         left = self._deadline - time.monotonic()
         patience = AsyncRetrying(
             retry=retry_if_exception_type(may_pass),
-            stop=stop_after_delay(max(0.0, min(left, self._max_outage_s))),
+            stop=stop_after_delay(max(0.0, min(left, self._most_outage_s))),
             wait=wait_random_exponential(multiplier=_MIN_WAIT_S, max=_MAX_WAIT_S),
             sleep=self._sleep,
             reraise=True,
@@ -99,8 +116,7 @@ class Answer:
         except DeadlineExceeded:
             if self._choice.first is None:
                 raise
-            prompt = self._choice.first.prompt
-            yield self._tally.out_of_time(num_prompt_tokens=len(prompt.token_ids))
+            yield self.left(FinishReason.DEADLINE)
 
     async def _sessions(self) -> AsyncGenerator[Committed | SessionEnd, None]:
         while True:
@@ -130,6 +146,7 @@ class Answer:
             try:
                 self._hold_drafters()
                 async with opening as session, aclosing(session.events()) as events:
+                    self._latest = session
                     async for event in events:
                         reply = self._take(event, session)
                         if reply is not None:
@@ -143,12 +160,16 @@ class Answer:
             self._outage_began, self._num_fruitless = None, 0
             return event
         if isinstance(event, SessionEnd):
-            return self._tally.corrected(event) if self.num_failovers else event
+            return self._corrected(event)
         if isinstance(event, Opened):
+            self._num_opened += 1
             self.exact = self._choice.went_on(event, self._root) and self.exact
         else:
             self._replan_without(event, session)
         return None
+
+    def _corrected(self, end: SessionEnd) -> SessionEnd:
+        return self._tally.corrected(end) if self._num_opened > 1 else end
 
     def _replan_without(self, lost: DrafterLost, session: GenerateSession) -> None:
         """Move on from a lost drafter to another replica of its tier, if there is one."""
@@ -186,8 +207,13 @@ class Answer:
         now = time.monotonic()
         if self._outage_began is None:
             self._outage_began = now
-        if now - self._outage_began > self._max_outage_s:
+        if now - self._outage_began > self._most_outage_s:
             raise error
+
+    @property
+    def _most_outage_s(self) -> float:
+        has_begun = bool(self._tally.token_ids)
+        return self._max_outage_s if has_begun else min(self._max_outage_s, self._first_outage_s)
 
     async def _pause(self) -> None:
         """Let replicas that fail again and again cost little."""

@@ -12,6 +12,9 @@ num_queued = Gauge("tiercel_router_queued", "Requests waiting for their turn")
 num_failovers = Counter(
     "tiercel_router_failovers", "Replicas lost in mid-answer, by tier", ["tier"]
 )
+num_escalations = Counter(
+    "tiercel_router_escalations", "Plans overruled in mid-answer, and by which", ["plan", "next"]
+)
 num_drafters_lost = Counter(
     "tiercel_router_drafters_lost", "Drafters that a verifier lost, by tier", ["tier"]
 )

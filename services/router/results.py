@@ -2,9 +2,10 @@
 
 import uuid
 from dataclasses import replace
+from math import prod
 
-from services.router.answer import Answer
 from services.router.deciding import Decided
+from services.router.escalation import Escalation
 from tiercel.decoding import in_force
 from tiercel.learning import LearnedPolicy, Outcome
 from tiercel.replies import Decision, Finished
@@ -38,7 +39,7 @@ def timed(end: SessionEnd, first_token_s: float, total_s: float) -> SessionEnd:
     return replace(end, usage=usage)
 
 
-def finished(end: SessionEnd, ask: Ask, answer: Answer, decision: Decision) -> Finished:
+def finished(end: SessionEnd, ask: Ask, answer: Escalation, decision: Decision) -> Finished:
     """Return the end of an answer."""
     rule = in_force(answer.plan.acceptance)
     return Finished(
@@ -51,20 +52,23 @@ def finished(end: SessionEnd, ask: Ask, answer: Answer, decision: Decision) -> F
         num_failovers=answer.num_failovers,
         decision_id=decision.decision_id,
         rule_use=end.rule_use,
-        plan_name=decision.plan_name,
+        stages=answer.stages,
+        plan_name=answer.plan_name,
     )
 
 
-def outcome(ask: Ask, decision: Decision, kind: str, plan: Plan, end: SessionEnd) -> Outcome:
-    """Return what feedback learns from; `plan` is the one in force at the end."""
+def outcome(
+    ask: Ask, decision: Decision, kind: str, answer: Escalation, end: SessionEnd
+) -> Outcome:
+    """Return what feedback learns from: the plan in force at the end, and the odds of that."""
     return Outcome(
         event_id=uuid.uuid4().hex,
         usage=end.usage,
         decision_id=decision.decision_id,
         request_id=ask.request_id,
         kind=kind,
-        plan_name=decision.plan_name,
-        plan=plan,
-        propensity=decision.propensity,
+        plan_name=answer.plan_name,
+        plan=answer.plan,
+        propensity=decision.propensity * prod(stage.propensity for stage in answer.stages),
         reason=end.reason,
     )

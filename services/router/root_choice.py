@@ -4,6 +4,7 @@ from services.router.fleet import Fleet, Replica, least_loaded
 from tiercel.errors import Overloaded, Unavailable
 from tiercel.replies import ReplicaState
 from tiercel.sessions import Opened
+from tiercel.wire.requests import TokenIds
 
 
 class RootChoice:
@@ -15,6 +16,11 @@ class RootChoice:
         self._tier = tier
         self._wanted_address = wanted_address
         self._full: set[Replica] = set()
+
+    @property
+    def prompt(self) -> TokenIds:
+        """The prompt as the first root has it; nothing as long as none has."""
+        return self.first.prompt if self.first is not None else TokenIds((), "")
 
     async def pick(self) -> Replica:
         """Return the best replica: equal numerics before health before the caller's wish.

@@ -8,22 +8,24 @@ from dataclasses import dataclass
 from services.router import metrics, results
 from services.router.admission import Admission
 from services.router.aftermath import Aftermath
-from services.router.answer import Answer
+from services.router.answering import Answering
 from services.router.call import Call
 from services.router.deciding import Decided, Decider
+from services.router.escalation import Escalation
 from services.router.fleet import Fleet
 from services.router.learned import Advice
 from services.router.outcomes import OutcomeReporter
 from services.router.planning import addressed, check_asked
 from services.router.root_choice import RootChoice
+from services.router.stopper import Stoppers
 from tiercel.errors import PlanRefused, TiercelError
 from tiercel.plan_text import Outline
-from tiercel.replies import Committed, Decision, Finished, NamedPlan, Overview
+from tiercel.replies import Committed, Decision, Finished, NamedPlan, Overview, Revise
 from tiercel.sessions import Ask, Objective, SessionEnd
 from tiercel.tiers import Configuration
 from tiercel.types import Plan
 
-Reply = Decision | Committed | Finished
+Reply = Decision | Committed | Revise | Finished
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Router:
         advice: Advice,
         outcomes: OutcomeReporter,
         aftermath: Aftermath,
+        stoppers: Stoppers | None = None,
     ) -> None:
         self._configuration = configuration
         self._fleet = fleet
@@ -58,11 +61,21 @@ class Router:
         self._advice = advice
         self._outcomes = outcomes
         self._aftermath = aftermath
+        self._answering = Answering(
+            configuration.plans,
+            fleet,
+            decider,
+            heartbeat_s=limits.heartbeat_s,
+            max_outage_s=limits.max_outage_s,
+            stoppers=stoppers,
+        )
 
     async def generate(
         self, ask: Ask, objective: Objective, *, kind: str, deadline: float, session_id: str = ""
     ) -> AsyncGenerator[Reply, None]:
         """Yield a Decision, then Committed, then Finished; `deadline` on the event loop's clock.
+
+        Where that was asked for, a Revise may take committed tokens back.
 
         Raises TiercelError instead of Finished when there is no answer.
         """
@@ -115,14 +128,7 @@ class Router:
             call.ask, call.objective, kind=call.kind, session_id=call.session_id
         )
         compute_s = time.perf_counter() - start
-        answer = Answer(
-            call.ask,
-            decided.plan,
-            self._fleet,
-            deadline=call.deadline,
-            heartbeat_s=self._limits.heartbeat_s,
-            max_outage_s=self._limits.max_outage_s,
-        )
+        answer = self._answering.of(call, decided)
         await answer.prepare()
         decision = results.decision(decided, answer.plan, self._advice.policy, compute_s)
         yield decision
@@ -131,8 +137,8 @@ class Router:
                 yield reply
 
     async def _told(
-        self, call: Call, answer: Answer, decided: Decided, decision: Decision
-    ) -> AsyncGenerator[Committed | Finished, None]:
+        self, call: Call, answer: Escalation, decided: Decided, decision: Decision
+    ) -> AsyncGenerator[Committed | Revise | Finished, None]:
         """Yield the answer, and keep what came of it, whatever came."""
         finished, why = None, "cancelled"
         try:
@@ -151,19 +157,17 @@ class Router:
                 self._aftermath.answered(call, decided, decision, finished)
 
     async def _events(
-        self, call: Call, answer: Answer, decision: Decision
-    ) -> AsyncGenerator[Committed | Finished, None]:
+        self, call: Call, answer: Escalation, decision: Decision
+    ) -> AsyncGenerator[Committed | Revise | Finished, None]:
         first_token_s = 0.0
         async with aclosing(answer.events()) as events:
             async for event in events:
                 if isinstance(event, SessionEnd):
                     end = results.timed(event, first_token_s, time.monotonic() - call.arrived)
-                    self._outcomes.put(
-                        results.outcome(call.ask, decision, call.kind, answer.plan, end)
-                    )
+                    self._outcomes.put(results.outcome(call.ask, decision, call.kind, answer, end))
                     yield results.finished(end, call.ask, answer, decision)
                     return
-                if not first_token_s and event.token_ids:
+                if not first_token_s and isinstance(event, Committed) and event.token_ids:
                     first_token_s = time.monotonic() - call.arrived
                     metrics.time_to_first_token.labels(decision.plan_name).observe(first_token_s)
                 yield event

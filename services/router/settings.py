@@ -20,6 +20,11 @@ class Settings(config.Settings):
     fitted_policies: str = Field(
         default="", description="folder of fitted policies: metallm, reward_argmax, knn"
     )
+    stopping: str = Field(
+        default="",
+        description="stopping policy of the cascade policy, a file or a folder with one for each "
+        "check point; empty: no answer is overruled",
+    )
     exploration: float = Field(
         default=0.0, ge=0, lt=1, description="share of requests whose plan is drawn at random"
     )

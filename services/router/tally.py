@@ -34,10 +34,10 @@ class Tally:
         usage = replace(end.usage, num_completion_tokens=len(self.token_ids), tiers=tuple(tiers))
         return replace(end, usage=usage)
 
-    def out_of_time(self, *, num_prompt_tokens: int) -> SessionEnd:
-        """Return the end of an answer whose root did not end it in time."""
+    def ended(self, reason: FinishReason, num_prompt_tokens: int) -> SessionEnd:
+        """Return the end of an answer whose root did not end it."""
         tiers = (
             TierStats(tier, num_committed_tokens=number) for tier, number in self._proposed.items()
         )
         usage = Usage(num_prompt_tokens, len(self.token_ids), tiers=tuple(tiers))
-        return SessionEnd(FinishReason.DEADLINE, usage)
+        return SessionEnd(reason, usage)

@@ -29,6 +29,7 @@ class GenerateSession:
         inbox: Inbox[pb.VerifierGenerateResponse],
         outbox: Outbox[pb.VerifierGenerateRequest],
     ) -> None:
+        self.end: SessionEnd | None = None  # once it came, also of a session that was left early
         self._inbox = inbox
         self._outbox = outbox
 
@@ -38,18 +39,27 @@ class GenerateSession:
         Raises the domain error of a failed call; Unavailable for a stream that fell silent or
         ended without `Finished`.
         """
-        while True:
+        while self.end is None:
             try:
                 message = await self._inbox.get()
             except grpc.aio.AioRpcError as failure:
                 raise error_from_rpc(failure) from failure
             if message is None:
                 raise Unavailable("the tier ended the stream without finishing")
-            event = event_from_pb(message)
+            event = self._read(message)
             if event is not None:
                 yield event
-            if isinstance(event, SessionEnd):
-                return
+
+    async def left(self) -> None:
+        """Read what is still to come, for its end."""
+        while (message := await self._inbox.get()) is not None:
+            self._read(message)
+
+    def _read(self, message: pb.VerifierGenerateResponse) -> SessionEvent | None:
+        event = event_from_pb(message)
+        if isinstance(event, SessionEnd):
+            self.end = event
+        return event
 
     def replan(self, plan: Plan) -> None:
         """Have the tier follow `plan`, of the same root, from its next block on."""
@@ -83,20 +93,20 @@ async def open_session(
     finally:
         session.finish()
         outbox.close()
-        parting = asyncio.create_task(_part(call, inbox))
+        parting = asyncio.create_task(_part(call, session, inbox))
         _partings.add(parting)
         parting.add_done_callback(_partings.discard)
 
 
 async def _part(
     call: "grpc.aio.StreamStreamCall[pb.VerifierGenerateRequest, pb.VerifierGenerateResponse]",
+    session: GenerateSession,
     inbox: Inbox[pb.VerifierGenerateResponse],
 ) -> None:
     # In a task of its own, for a cancelled caller cannot wait.
     try:
         async with asyncio.timeout(_PARTING_S):
-            while await inbox.get() is not None:
-                pass
+            await session.left()
     except (TimeoutError, grpc.aio.AioRpcError, Unavailable):
         pass
     finally:

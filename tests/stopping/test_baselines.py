@@ -100,3 +100,14 @@ def test_transitions_are_smoothed_towards_how_all_items_are_spread():
     rows = smooth.transitions[0, 1]
     assert rows == pytest.approx(np.tile(rows[0], (4, 1)), abs=1e-6)
     assert np.ptp(sharp.transitions[0, 1], axis=0).max() > 0.3
+
+
+def test_with_recall_the_best_score_is_never_lost():
+    table = fit_tabular(ladder(200, 6), 0.1, recall=True, num_bins=5)
+    best = np.array([best for best in range(5) for _ in range(best + 1)])
+    own = np.array([own for best in range(5) for own in range(best + 1)])
+    for chances in table.programme.transitions.values():
+        for state, row in enumerate(chances):
+            reached = row > 0
+            assert reached.any()
+            assert (best[reached] == np.maximum(own[reached], best[state])).all()

@@ -56,8 +56,12 @@ def test_the_cheaper_way_is_taken_where_two_are_open():
     policy = fit(replace(data, seconds=seconds), 0.1, recall=True)
     found = policy.decide(0, [], "one")
     assert isinstance(found, GoOn) and found.following == 2
-    found = policy.decide(0, [], "one", seconds={2: 6.0})
+    found = policy.decide(0, [], "one", seconds={2: 5.5})
     assert isinstance(found, GoOn) and found.following == 1
+    seconds[:, 1, 2] = 5.5  # still worth it, but less so
+    dearer = replace(data, seconds=seconds)
+    found = replay(fit(dearer, 0.1, recall=True), dearer)
+    assert set(found.last) == {2} and found.seconds.tolist() == [1 + 1 + 4] * len(data)
 
 
 def test_seconds_are_by_kind_where_they_differ():
@@ -103,3 +107,30 @@ def test_recall_is_refused_where_there_is_none():
         fit(replace(data, prefix_tokens=16), 0.1, recall=True)
     with pytest.raises(InvalidRequest, match="num_folds"):
         fit(data, 0.1, recall=True, num_folds=51)
+
+
+def test_of_equals_nothing_more_is_run_and_the_earlier_answer_stays():
+    policy = fit(blind_data((0.5, 0.5), (1.0, 0.0)), 1.0, recall=True)
+    found = policy.decide(0, [], "one")
+    assert isinstance(found, Stop) and found.gain == found.price == 0.0
+    score = policy.decide(1, [], "one").score
+    last = policy.decide(1, [], "one", score)
+    assert isinstance(last, Stop) and last.keeps_earlier
+
+
+def test_an_unknown_kind_is_the_average_one():
+    data = blind_data((0.3, 0.6), (1.0, 1.0), 40)
+    kinds = ("code", "code", "code", "facts") * 10
+    quality = np.array([[0.9 if kind == "code" else 0.1] * 2 for kind in kinds])
+    policy = fit(replace(data, kinds=kinds, quality=quality), 0.1, recall=True)
+    scores = [policy.decide(0, [], kind).score for kind in ("code", "facts", "another")]
+    assert scores == pytest.approx([0.9, 0.1, 0.7], abs=0.01)
+
+
+def test_a_score_is_a_share():
+    data = ladder(300, 18, noise=0.1)
+    policy = fit(
+        replace(data, quality=data.quality * 0 + (data.evidence[:, :, 0] > 1)), 0.1, recall=True
+    )
+    scores = [policy.decide(2, [far, 0.0], "one").score for far in (-1e6, 1e6)]
+    assert scores == [0.0, 1.0]

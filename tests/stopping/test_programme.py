@@ -206,3 +206,9 @@ def test_transitions_that_are_none_are_refused():
 def test_a_weight_that_is_no_price_is_refused(cost_weight: float):
     with pytest.raises(InvalidRequest, match="cost_weight"):
         blind_stage([0.5], in_order([1.0]), cost_weight)
+
+
+def test_the_blind_case_keeps_the_better_answer_with_recall_and_the_last_without():
+    seconds = in_order((0.0, 0.0))
+    for recall, kept in ((True, [1.0, 0.0]), (False, [0.0, 1.0])):
+        assert blind((0.9, 0.1), seconds, recall=recall).transitions[0, 1].tolist() == [kept]

@@ -51,3 +51,27 @@ def test_far_evidence_counts_as_four_deviations_and_unknown_as_the_mean():
     far, farther, unknown = line(np.array([[5.0], [1e9], [np.nan]]))
     assert far == farther
     assert unknown == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_flag_is_centred_and_not_scaled():
+    draw = np.random.default_rng(16)
+    rows = np.column_stack((draw.normal(0, 7, 400), draw.random(400) < 0.02))
+    line = fit_ridge(rows, draw.normal(size=400), num_flags=1)
+    assert line.scales == pytest.approx([rows[:, 0].std(), 1.0])
+    assert line.means == pytest.approx(rows.mean(axis=0))
+
+
+def test_the_mean_of_the_fit_is_that_of_the_targets_whatever_lies_far_out():
+    draw = np.random.default_rng(17)
+    rows = draw.lognormal(0.0, 2.0, (300, 2))
+    targets = rows[:, 0] ** 0.3 + draw.normal(size=300)
+    assert fit_ridge(rows, targets)(rows).mean() == pytest.approx(targets.mean())
+
+
+def test_columns_that_say_nothing_are_held_back():
+    """The control: the least error on the rows themselves would take all that is allowed."""
+    found = []
+    for seed in range(15):
+        draw = np.random.default_rng(seed)
+        found.append(fit_ridge(draw.normal(size=(60, 8)), draw.normal(size=60)).num_parameters)
+    assert np.median(found) < 5.0

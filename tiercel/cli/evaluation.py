@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tiercel.cli.distill_options import DataOption, ThreadsOption, give_way, progress_bar
+from tiercel.cli.evaluation_answers import answers
 from tiercel.cli.evaluation_calibrate import calibrate
 from tiercel.cli.evaluation_match import match
+from tiercel.cli.evaluation_tiers import SpecialistsOption
 from tiercel.cli.frontier import frontier
 from tiercel.cli.ope import ope
 from tiercel.cli.output import Output
 from tiercel.cli.running import fail, tell_failures
 from tiercel.cli.up import ConfigOption
-from tiercel.tiers import Configuration
-from tiercel.tiers import load as load_configuration
+from tiercel.tiers import Configuration, load
 
 if TYPE_CHECKING:
     from tiercel.evaluation.column import Column
@@ -31,6 +32,7 @@ app = typer.Typer(
 
 app.command()(calibrate)
 app.command()(match)
+app.command()(answers)
 
 app.command()(frontier)
 app.command()(ope)
@@ -57,6 +59,7 @@ def collect(
     data: DataOption,
     out: OutOption = Path("outcomes"),
     config: ConfigOption = None,
+    specialists: SpecialistsOption = None,
     set_names: SetOption = None,
     column: ColumnOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Prompts of each set.")] = None,
@@ -74,13 +77,14 @@ def collect(
     from tiercel.evaluation import sets as evaluation_sets
     from tiercel.evaluation.columns_on_tiers import ColumnOpener
     from tiercel.evaluation.schedule import Work
+    from tiercel.evaluation.specialists import with_specialists
 
     _check_installed()
     give_way()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is answered is kept
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     with tell_failures():
-        configuration = load_configuration(config)
+        configuration, ladder = with_specialists(config, specialists)
         sets = evaluation_sets.named(set_names)
         work = Work(
             columns=_columns(configuration, column, temperature if samples else 0.0),
@@ -89,7 +93,7 @@ def collect(
             num_samples=samples,
             limit=limit,
         )
-        opener = ColumnOpener(configuration, batch=batch, threads=threads)
+        opener = ColumnOpener(configuration, batch=batch, threads=threads, ladder=ladder)
         _collect(out, work, opener, deadline, only_pilot=pilot)
 
 
@@ -98,14 +102,13 @@ def _columns(
 ) -> "list[Column]":
     """Return the named columns, or every tier, greedy and at a `temperature` above 0."""
     from tiercel.evaluation.column import parse_column
-    from tiercel.evaluation.columns_on_tiers import ladder
+    from tiercel.evaluation.columns_on_tiers import tiers_alone
 
     if texts:
         return [parse_column(text) for text in texts]
     temperatures = [0.0, temperature] if temperature else [0.0]
-    return [
-        replace(tier, temperature=one) for tier in ladder(configuration) for one in temperatures
-    ]
+    tiers = tiers_alone(configuration)
+    return [replace(tier, temperature=one) for tier in tiers for one in temperatures]
 
 
 def _collect(
@@ -151,7 +154,7 @@ def judge(
     from tiercel.evaluation.schedule import Work
 
     with tell_failures():
-        opener = ColumnOpener(load_configuration(config), batch=1, threads=1)
+        opener = ColumnOpener(load(config), batch=1, threads=1)
         sets = evaluation_sets.named(set_names)
         items = {each.name: each.read(data) for each in sets}
         Collector(out, Work(opener.ladder, sets, items, 0), opener).judge(opener.ladder)

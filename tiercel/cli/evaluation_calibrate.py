@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tiercel.cli.distill_options import ThreadsOption
+from tiercel.cli.evaluation_tiers import SpecialistsOption
 from tiercel.cli.output import Output
 from tiercel.cli.running import tell_failures
 from tiercel.cli.up import ConfigOption
-from tiercel.tiers import load as load_configuration
+from tiercel.tiers import Configuration
 
 if TYPE_CHECKING:
     from tiercel.evaluation.calibration import Protocol
@@ -25,6 +26,7 @@ def calibrate(
         "outcomes/step_times.json"
     ),
     config: ConfigOption = None,
+    specialists: SpecialistsOption = None,
     tier: Annotated[
         list[str] | None, typer.Option("--tier", help="A tier; several times. Without it: all.")
     ] = None,
@@ -36,6 +38,7 @@ def calibrate(
     Tiers that are not timed now keep the times that the file has.
     """
     from tiercel.evaluation.calibration import Protocol
+    from tiercel.evaluation.specialists import with_specialists
     from tiercel.evaluation.step_cost import StepTimes
 
     output = Output()
@@ -43,26 +46,26 @@ def calibrate(
         output.note(f"this machine is not idle (load {load:.1f}): the times will be too long")
     with tell_failures():
         known = StepTimes.load(out).tiers if out.exists() else {}
-        found = _timed(config, tier, threads, Protocol(repeats=repeats), output)
+        configuration, _ = with_specialists(config, specialists)
+        found = _timed(configuration, tier, threads, Protocol(repeats=repeats), output)
         times = StepTimes(tiers={**known, **found})
         times.save(out)
     output.table(f"milliseconds, in {out}", _head(times), _rows(times))
 
 
 def _timed(
-    config: Path | None,
+    configuration: Configuration,
     names: list[str] | None,
     threads: int,
     protocol: "Protocol",
     output: Output,
 ) -> "dict[str, TierTimes]":
     from tiercel.evaluation.calibration import timed
-    from tiercel.evaluation.columns_on_tiers import ladder
+    from tiercel.evaluation.columns_on_tiers import tiers_alone
     from tiercel.evaluation.loaded_tiers import LoadedTiers
 
-    configuration = load_configuration(config)
     tiers, found = LoadedTiers(configuration, threads=threads), {}
-    for name in names or [column.plan.tier for column in ladder(configuration)]:
+    for name in names or [column.plan.tier for column in tiers_alone(configuration)]:
         with output.working(f"timing {name}"):
             (loaded,) = tiers.get([name])
             found[name] = timed(loaded.model, protocol, threads)

@@ -8,11 +8,11 @@ import numpy as np
 import typer
 
 from tiercel.cli.distill_options import DataOption, ThreadsOption, give_way, progress_bar
+from tiercel.cli.evaluation_tiers import SpecialistsOption
 from tiercel.cli.output import Output
 from tiercel.cli.running import describe, tell_failures
 from tiercel.cli.up import ConfigOption
 from tiercel.errors import InvalidRequest
-from tiercel.tiers import load as load_configuration
 
 if TYPE_CHECKING:
     from tiercel.evaluation.matching.matcher import Matcher, Task
@@ -25,6 +25,7 @@ def match(
         Path, typer.Option(exists=True, file_okay=False, help="Folder of the matrix.")
     ] = Path("outcomes"),
     config: ConfigOption = None,
+    specialists: SpecialistsOption = None,
     drafter: Annotated[
         list[str] | None,
         typer.Option("--drafter", help="A tier; several times. Without it: all that may pay."),
@@ -43,11 +44,12 @@ def match(
     from tiercel.evaluation.matching.drafters import check_drafter
     from tiercel.evaluation.matching.matcher import Matcher, tasks
     from tiercel.evaluation.matrix import read_matrix
+    from tiercel.evaluation.specialists import with_specialists
 
     give_way()
     output = Output()
     with tell_failures():
-        configuration = load_configuration(config)
+        configuration, _ = with_specialists(config, specialists)
         for name in drafter or ():
             check_drafter(configuration, name)
         chosen = [cells for cells in read_matrix(out) if _is_chosen(cells, column, set_names)]

@@ -24,7 +24,7 @@ class OpenColumn:
     tiers: dict[str, TierIdentity]
 
 
-def ladder(configuration: Configuration) -> list[Column]:
+def tiers_alone(configuration: Configuration) -> list[Column]:
     """Return a column for each tier with a model, alone and greedy, in the file's order."""
     alone = (name for name, tier in configuration.tiers.items() if tier.service == "verifier")
     return [Column(Outline(name)) for name in alone]
@@ -33,8 +33,16 @@ def ladder(configuration: Configuration) -> list[Column]:
 class ColumnOpener:
     """Opens columns one at a time: the models of the last one are kept until others are needed."""
 
-    def __init__(self, configuration: Configuration, *, batch: int, threads: int) -> None:
-        self.ladder = ladder(configuration)
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        batch: int,
+        threads: int,
+        ladder: list[Column] | None = None,
+    ) -> None:
+        """Open columns of these tiers; the `ladder` is what the pilot compares, by default all."""
+        self.ladder = tiers_alone(configuration) if ladder is None else ladder
         self._tiers, self._batch = LoadedTiers(configuration, threads=threads), batch
 
     def open(self, column: Column) -> OpenColumn:

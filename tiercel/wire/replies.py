@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from tiercel.replies import (
-    Candidate,
     Committed,
     Decision,
     Finished,
@@ -12,10 +11,10 @@ from tiercel.replies import (
     Replica,
     ReplicaState,
     Revise,
-    StageDecision,
 )
 from tiercel.types import Rule
 from tiercel.v1 import decoding_pb2, router_pb2
+from tiercel.wire.decisions import candidate_from_pb, stage_from_pb
 from tiercel.wire.descriptions import description_from_pb
 from tiercel.wire.plans import acceptance_from_pb, plan_from_pb
 from tiercel.wire.results import (
@@ -43,7 +42,7 @@ def decision_from_pb(message: router_pb2.Decision) -> Decision:
         plan_name=message.plan_name,
         policy=message.policy,
         propensity=message.propensity,
-        candidates=tuple(_candidate_from_pb(candidate) for candidate in message.candidates),
+        candidates=tuple(candidate_from_pb(candidate) for candidate in message.candidates),
         reason=message.reason,
         compute_s=to_s(message.compute_ns),
         forced=message.forced,
@@ -56,9 +55,7 @@ def decision_from_pb(message: router_pb2.Decision) -> Decision:
 
 def revise_from_pb(message: router_pb2.Revise) -> Revise:
     """Return what is taken back, and why."""
-    return Revise(
-        message.from_position, message.text_length, _stage_decision_from_pb(message.decision)
-    )
+    return Revise(message.from_position, message.text_length, stage_from_pb(message.decision))
 
 
 def committed_from_pb(message: decoding_pb2.Committed) -> Committed:
@@ -90,7 +87,7 @@ def finished_from_pb(message: router_pb2.GenerateFinished) -> Finished:
         num_failovers=message.num_failovers,
         decision_id=message.decision_id,
         rule_use=rule_use_from_pb(end.rule_use) if end.HasField("rule_use") else None,
-        stages=tuple(_stage_decision_from_pb(stage) for stage in message.stages),
+        stages=tuple(stage_from_pb(stage) for stage in message.stages),
         plan_name=message.plan_name,
     )
 
@@ -100,32 +97,6 @@ def overview_from_pb(message: router_pb2.ListTiersResponse) -> Overview:
     plans = (NamedPlan(one.name, plan_from_pb(one.plan), one.is_default) for one in message.plans)
     replicas = (_replica_from_pb(replica) for replica in message.replicas)
     return Overview(tuple(replicas), tuple(plans))
-
-
-def _candidate_from_pb(message: router_pb2.Candidate) -> Candidate:
-    return Candidate(
-        message.plan_name,
-        message.predicted_s if message.HasField("predicted_s") else None,
-        message.predicted_quality if message.HasField("predicted_quality") else None,
-        message.quality_bound if message.HasField("quality_bound") else None,
-        message.predicted_cost if message.HasField("predicted_cost") else None,
-        message.probability,
-        message.refused,
-    )
-
-
-def _stage_decision_from_pb(message: router_pb2.StageDecision) -> StageDecision:
-    return StageDecision(
-        stage=message.stage,
-        num_tokens=message.num_tokens,
-        plan_name=message.plan_name,
-        next_plan_name=message.next_plan_name,
-        propensity=message.propensity,
-        expected_gain=message.expected_gain,
-        expected_s=message.expected_s,
-        reason=message.reason,
-        forced=message.forced,
-    )
 
 
 def _rules_from_pb(

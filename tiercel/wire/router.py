@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from tiercel.errors import InvalidRequest
 from tiercel.replies import (
-    Candidate,
     Committed,
     Decision,
     Finished,
@@ -15,13 +14,13 @@ from tiercel.replies import (
     Replica,
     ReplicaState,
     Revise,
-    StageDecision,
 )
 from tiercel.routing.policy import Wishes
 from tiercel.sessions import Ask, Delivery, Objective, SessionEnd
 from tiercel.v1 import decoding_pb2, router_pb2
 from tiercel.wire.answers import committed_to_pb, end_to_pb
 from tiercel.wire.constraints import constraint_from_pb
+from tiercel.wire.decisions import candidate_to_pb, stage_to_pb
 from tiercel.wire.descriptions import description_to_pb
 from tiercel.wire.feedback import MAX_NAME_LENGTH
 from tiercel.wire.outlines import outline_from_pb
@@ -127,7 +126,7 @@ def decision_to_pb(decision: Decision) -> router_pb2.Decision:
         plan_name=decision.plan_name,
         policy=decision.policy,
         propensity=decision.propensity,
-        candidates=[_candidate_to_pb(candidate) for candidate in decision.candidates],
+        candidates=[candidate_to_pb(candidate) for candidate in decision.candidates],
         reason=decision.reason,
         compute_ns=to_ns(decision.compute_s),
         forced=decision.forced,
@@ -150,7 +149,7 @@ def finished_to_pb(finished: Finished) -> router_pb2.GenerateFinished:
         lossy_rules=[rule_to_pb(rule) for rule in finished.lossy_rules],
         num_failovers=finished.num_failovers,
         decision_id=finished.decision_id,
-        stages=[_stage_decision_to_pb(stage) for stage in finished.stages],
+        stages=[stage_to_pb(stage) for stage in finished.stages],
         plan_name=finished.plan_name,
     )
 
@@ -176,28 +175,12 @@ def _replica_to_pb(replica: Replica) -> router_pb2.Replica:
     )
 
 
-def _candidate_to_pb(candidate: Candidate) -> router_pb2.Candidate:
-    return router_pb2.Candidate(
-        plan_name=candidate.plan_name,
-        predicted_s=candidate.predicted_s,
-        predicted_quality=candidate.predicted_quality,
-        quality_bound=candidate.quality_bound,
-        predicted_cost=candidate.predicted_cost,
-        probability=candidate.probability,
-        refused=candidate.refused,
-    )
-
-
 def _revise_to_pb(revise: Revise) -> router_pb2.Revise:
     return router_pb2.Revise(
         from_position=revise.from_position,
         text_length=revise.text_length,
-        decision=_stage_decision_to_pb(revise.decision),
+        decision=stage_to_pb(revise.decision),
     )
-
-
-def _stage_decision_to_pb(stage: StageDecision) -> router_pb2.StageDecision:
-    return router_pb2.StageDecision(**vars(stage))
 
 
 def _wishes_from_pb(message: router_pb2.Objective) -> Wishes:

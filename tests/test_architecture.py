@@ -66,6 +66,7 @@ def only_config_and_the_cache_folder_read_the_environment(module: Module) -> lis
 
 def only_the_torch_engine_and_training_import_torch(module: Module) -> list[str]:
     trainers = ("tiercel.distillation.torch", "tiercel.specialisation.torch")
+    trainers += ("tiercel.prediction.quality.torch",)
     if module.name.startswith(("tiercel.engines.torch", *trainers)):
         return []
     return module.imports_of("torch", "transformers")

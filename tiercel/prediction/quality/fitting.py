@@ -1,11 +1,17 @@
-"""Fits a quality model: heads on one part of the prompts, calibration on another."""
+"""Fits a quality model: the network on one part of the prompts, calibration on another."""
+
+import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tiercel.prediction.examples import Examples
-from tiercel.prediction.quality.model import QualityModel
+from tiercel.prediction.quality.calibration import PlanCalibration
+from tiercel.prediction.quality.model import QualityModel, has_begun
+from tiercel.prediction.quality.session import Session
 from tiercel.prediction.quality.settings import QualitySettings
+from tiercel.prediction.quality.targets import Targets
 
 Floats = NDArray[np.float32]
 
@@ -13,34 +19,61 @@ Floats = NDArray[np.float32]
 def fit_quality(
     train: Examples, calibration: Examples, *, settings: QualitySettings, seed: int
 ) -> QualityModel:
-    """Return a model fitted to `train` and calibrated on `calibration`, which share no group."""
-    # Not at the top: it needs the extra `train`.
+    """Return a model fitted to `train` and calibrated on `calibration`, which share no group.
+
+    What evidence adds is fitted to `train` too, on top of predictions of members that did not see
+    the prompt. The same data and seed give the same model.
+    """
+    # Not at the top: these need the extras `train` and `torch`.
+    from tiercel.prediction.quality.evidence_fitting import fitted_evidence
+    from tiercel.prediction.quality.graph import graph_of
+    from tiercel.prediction.quality.members import trained
+
+    folds = dealt(train.groups, settings.num_members, seed)
+    weights, held_out = trained(train.features, Targets.of(train), folds, settings, seed)
+    informed = fitted_evidence(
+        held_out[:, : len(train.plan_names)],
+        train.evidence,
+        train.scores,
+        settings.evidence_penalty,
+    )
+    graph = graph_of(weights, informed)
+    plain, with_evidence = _calibrations(Session(graph), calibration, settings)
+    return QualityModel(
+        train.plan_names,
+        train.pair_names,
+        graph,
+        plain,
+        with_evidence,
+        tuple(np.isfinite(train.num_tokens).sum(axis=0).tolist()),
+    )
+
+
+def dealt(groups: Sequence[str], num_hands: int, seed: int) -> NDArray[np.intp]:
+    """Return a number below `num_hands` for each group's rows: even shares, in a hash's order."""
+    names = sorted(set(groups), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    hands = {name: place % num_hands for place, name in enumerate(names)}
+    return np.array([hands[group] for group in groups], np.intp)
+
+
+def _calibrations(
+    session: Session, examples: Examples, settings: QualitySettings
+) -> tuple[tuple[PlanCalibration, ...], tuple[PlanCalibration, ...]]:
     from tiercel.prediction.quality.calibrating import calibrated
+    from tiercel.prediction.quality.evidence_fitting import begun_masks
 
-    logits = np.log((train.scores + 0.02) / (1.02 - train.scores)) / 4
-    targets = np.hstack((logits, np.log(np.maximum(train.num_tokens, 1)), train.acceptance))
-    fitted = [_ridge(train.features, column, settings.ridge) for column in targets.T]
-    weights = np.stack([weight for weight, _ in fitted], axis=1).astype(np.float32)
-    biases = np.array([bias for _, bias in fitted], np.float32)
-    raw = calibration.features @ weights + biases
-    curves = [
-        calibrated(raw[:, plan], calibration.scores[:, plan], settings)
-        for plan in range(len(train.plan_names))
-    ]
-    return QualityModel(train.plan_names, train.pair_names, weights, biases, tuple(curves))
+    num_plans = len(examples.plan_names)
+    # Each prompt is in one situation, so that a bin's prompts are as many as it says.
+    masks = begun_masks(num_plans)[np.arange(len(examples.kinds)) % (2 * num_plans - 1)]
+    evidence = np.where(masks[:, :, None], examples.evidence, np.nan).astype(np.float32)
+    found = session.run(examples.features, evidence)
+    if found.informed_logits is not None:
+        # A prompt without any evidence says nothing of predictions that had some.
+        found.informed_logits[~has_begun(evidence).any(axis=1)] = np.nan
 
+    def curves(logits: Floats) -> tuple[PlanCalibration, ...]:
+        columns = zip(logits.T, examples.scores.T, strict=True)
+        return tuple(calibrated(column, scores, settings) for column, scores in columns)
 
-def _ridge(features: Floats, targets: Floats, penalty: float) -> tuple[Floats, float]:
-    known = np.isfinite(targets)
-    if not known.any():
-        return np.zeros(features.shape[1], np.float32), 0.0
-    rows, wanted = features[known], targets[known]
-    means, mean = rows.mean(axis=0), float(wanted.mean())
-    centred = rows - means
-    small = centred.T @ centred if len(rows) > rows.shape[1] else centred @ centred.T
-    small[np.diag_indices_from(small)] += penalty
-    if len(rows) > rows.shape[1]:
-        weights = np.linalg.solve(small, centred.T @ (wanted - mean))
-    else:
-        weights = centred.T @ np.linalg.solve(small, wanted - mean)
-    return weights, mean - float(means @ weights)
+    informed = found.informed_logits
+    return curves(found.outputs[:, :num_plans]), () if informed is None else curves(informed)

@@ -2,6 +2,7 @@
 
 import typer
 
+from tiercel.cli.agreement import agreement
 from tiercel.cli.bench.command import bench
 from tiercel.cli.chat import chat
 from tiercel.cli.demo import demo
@@ -24,7 +25,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, generate, chat, route, tiers, plan, rate, score, bench, specialise, demo):
+for command in (
+    up,
+    generate,
+    chat,
+    route,
+    tiers,
+    plan,
+    rate,
+    score,
+    agreement,
+    bench,
+    specialise,
+    demo,
+):
     app.command()(command)
 app.add_typer(train, name="train")
 app.add_typer(distill, name="distill")

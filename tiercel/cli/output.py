@@ -82,8 +82,13 @@ class Output:
 
     def json(self, value: object) -> None:
         """Write one line of JSON: dataclasses as objects, enums as their values."""
-        sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(value) + "\n")
         sys.stdout.flush()
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Return JSON: dataclasses as objects, enums as their values."""
+    return json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)
 
 
 def without_controls(text: str) -> str:

@@ -1,0 +1,1 @@
+"""How far tiers agree, and what their agreement says of the target and of the answer."""

@@ -1,6 +1,7 @@
 """Stages from the matrix: which answers are paired, and what every way takes, by hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,19 @@ from tiercel.errors import InvalidRequest
 from tiercel.evaluation.evidence import halves
 from tiercel.evaluation.matrix import Cells, CellsManifest, TierIdentity
 from tiercel.evaluation.outcomes import Outcome
-from tiercel.plan_costs import TierTimes
+from tiercel.evaluation.step_cost import StepTimes, TierTimes
 from tiercel.stopping.evidence import EVIDENCE_NAMES, evidence_vector
 from tiercel.stopping.recorded import stage_data
 from tiercel.stopping.stages import StageData, joined
 from tiercel.types import FinishReason
 
-# Seconds of a token, of eight, and of a token of the prompt.
-TIMES = {
-    "small": TierTimes(step_s={1: 1.0, 8: 2.0}, prefill_s_per_token=0.1),
-    "large": TierTimes(step_s={1: 10.0, 8: 20.0}, prefill_s_per_token=1.0),
-}
+# A prompt of five tokens takes 0.5 and 5 seconds.
+TIMES = StepTimes(
+    tiers={
+        "small": TierTimes(prefill_s=0.2, prompt_token_s=0.06, pass_s={1: 1.0, 8: 2.0}),
+        "large": TierTimes(prefill_s=2.0, prompt_token_s=0.6, pass_s={1: 10.0, 8: 20.0}),
+    }
+)
 TIERS = ("small", "large")
 NUM_PROMPT = 5
 
@@ -123,6 +126,21 @@ def test_items_are_the_prompts_that_all_tiers_answered_greedily():
     assert data.evidence[0, 1, EVIDENCE_NAMES.index("finished")] == 0.0
 
 
+def test_matches_of_a_drafter_are_evidence_where_one_is_named():
+    flags = np.array([True, False, True, True])
+    small = replace(outcome("small", range(4)), matches={"table": flags})
+    matrix = [cells("small", [small]), cells("large", [outcome("large", range(4))])]
+    place = EVIDENCE_NAMES.index("share_matched")
+    drafters = {"small": "table"}
+    with_them = stage_data(
+        matrix, TIERS, ["nq_open_dev"], TIMES, prefix_tokens=2, drafters=drafters
+    )
+    assert with_them.evidence[0, :, place].tolist() == [0.5, 0.0]
+    assert with_them.evidence[0, :, place + 2].tolist() == [1.0, 0.0]  # whether there were any
+    without = stage_data(matrix, TIERS, ["nq_open_dev"], TIMES, prefix_tokens=2)
+    assert without.evidence[0, :, place:].tolist() == [[0.0] * 3] * 2
+
+
 def test_sets_are_joined():
     matrix = [
         cells(tier, [outcome(tier, range(4), at=at)], set_name=name)
@@ -150,8 +168,10 @@ def test_what_cannot_be_paired_is_refused():
         stage_data([small, other_prompt], TIERS, pair, TIMES)
     with pytest.raises(InvalidRequest, match="no score"):
         stage_data(no_score, TIERS, pair, TIMES)
-    with pytest.raises(InvalidRequest, match="step_s"):
-        stage_data([small, large], TIERS, pair, {"small": TIMES["small"]})
+    with pytest.raises(InvalidRequest, match="not timed"):
+        stage_data([small, large], TIERS, pair, StepTimes(tiers={"small": TIMES.of("small")}))
+    with pytest.raises(InvalidRequest, match="not matched"):
+        stage_data([small, large], TIERS, pair, TIMES, drafters={"small": "table"})
 
 
 def items(**more: object) -> StageData:

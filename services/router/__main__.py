@@ -54,6 +54,7 @@ async def opening(
         ),
         advice=advice,
         conversations=conversations,
+        escalates=bool(settings.stopping),
     )
     router = Router(
         configuration,

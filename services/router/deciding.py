@@ -57,8 +57,10 @@ class Decider:
         forecaster: Forecaster,
         advice: Advice,
         conversations: Conversations,
+        escalates: bool = False,
         uniform: Callable[[], float] = random.random,
     ) -> None:
+        """`escalates`: answers may be overruled by larger plans."""
         self._plans = plans
         self._fleet = fleet
         self._default_plan = default_plan
@@ -68,7 +70,7 @@ class Decider:
         self._guardrails = Guardrails(fleet)
         self._advice = advice
         self._conversations = conversations
-        self._uniform = uniform
+        self._uniform, self._escalates = uniform, escalates
         self._advised: Fresh[dict[str, Plan]] = Fresh()
 
     def check(self, objective: Objective) -> None:
@@ -110,7 +112,7 @@ class Decider:
             kind=kind,
             wishes=objective.wishes,
             incumbent=conversation.plan_name,
-            may_escalate=objective.delivery is not Delivery.STREAM,
+            may_escalate=self._escalates and objective.delivery is not Delivery.STREAM,
         )
         odds = _least_bad(situation, forced) if forced else policy.weigh(situation)
         chosen = odds.drawn(self._uniform())

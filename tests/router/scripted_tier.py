@@ -34,6 +34,7 @@ class Script:
     tier: str = "target"
     numerics_id: str = "same"
     fault: str = ""  # unavailable, silent, ends, repeats, skips, fault, full, drafter_lost
+    shift: int = 0  # of the seed: tiers of other models say other things
     unreachable: bool = True  # what it says of a drafter that it lost
     good_tokens: int = 3
     step_s: float = 0.005
@@ -117,11 +118,13 @@ class ScriptedTier(verifier_pb2_grpc.VerifierServicer, tier_pb2_grpc.TierService
                         path=path, reason="lost", unreachable=self.script.unreachable
                     )
                     yield Response(drafter_lost=lost)
-            number = token(opening.sampling.seed, position)
+            number = token(opening.sampling.seed + self.script.shift, position)
             committed = decoding_pb2.Committed(
                 position=position,
                 token_ids=[number],
                 text=f"{number} ",
+                text_lengths=[len(f"{number} ")],
+                evidence=_evidence(number) if opening.evidence else None,
                 spans=[decoding_pb2.Span(tier=self.script.tier, num_tokens=1)],
             )
             yield Response(committed=committed)
@@ -154,6 +157,10 @@ class ScriptedTier(verifier_pb2_grpc.VerifierServicer, tier_pb2_grpc.TierService
             self.script.stuck.set()
             await self.script.goes_on.wait()
         return {"repeats": -1, "skips": 1}.get(self.script.fault, 0)
+
+
+def _evidence(number: int) -> decoding_pb2.TokenEvidence:
+    return decoding_pb2.TokenEvidence(logprobs=[-number / 1000], entropies=[1.0], margins=[1.0])
 
 
 @asynccontextmanager

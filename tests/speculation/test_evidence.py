@@ -7,6 +7,9 @@ import pytest
 
 from tests.speculation.answers import HOT, Answer, answer, ask, plain
 from tests.speculation.fleet import Fleet, Replica, Weights
+from tests.speculation.rule_fleet import long_ask, stream
+from tests.speculation.test_agreement import family, num_unjudged, plan_of
+from tests.speculation.toy_models import markov
 from tiercel.clients.tier import score
 from tiercel.plan_rules import LOCAL
 from tiercel.replies import TokenEvidence
@@ -78,3 +81,12 @@ async def test_a_lossy_rule_leaves_what_is_measured_to_the_root(fleet: Fleet) ->
     asked = measured(ask(PROMPT, max_new_tokens=60, ignore_eos=True))
     got = await answer(fleet, root, root.plan(draft.plan(), acceptance=lenient), asked)
     assert rounded(told(got)) == rounded(await scored(fleet, root, got))
+
+
+async def test_where_it_is_wanted_no_token_stands_without_a_pass(fleet: Fleet) -> None:
+    probs = markov(3)
+    root, leaves = await family(fleet, probs, probs, target=probs)
+    asked = long_ask(60, seed=5, temperature=0.0)
+    for wanted in (False, True):
+        got = await stream(fleet, root, plan_of(root, leaves), replace(asked, evidence=wanted))
+        assert (num_unjudged(got) == 0) == wanted

@@ -81,7 +81,8 @@ class Decoder:
         plan_version = self.plan.version  # a re-plan during the pass takes effect at the next block
         if generation != self.session.generation:
             return None
-        if num_top_logprobs is None and (stood := self._agreed(proposed, waited_s)) is not None:
+        needs_a_pass = num_top_logprobs is not None or self._request.measures
+        if not needs_a_pass and (stood := self._agreed(proposed, waited_s)) is not None:
             return stood
         far = self._ahead(limit - 1) if ahead else NOT_AHEAD
         verified = await self.session.verify(proposed.draft, num_top_logprobs, far, proposed.others)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.evaluation.conftest import data_folder, questions
 from tests.evaluation.runs import assert_equal, cells_of, collect
-from tiercel.decoding import Draft, Randomness, Target, Vocabulary, choose, verify
+from tiercel.decoding import Draft, Randomness, Target, choose, verify
 from tiercel.engines.language_model import Step
 from tiercel.errors import InvalidRequest, TokenizerMismatch
 from tiercel.evaluation.chain_decoding import ChainDecoder
@@ -36,14 +36,9 @@ def tiers(chained: Path) -> Iterator[dict[str, LoadedTier]]:
     loaded.close()
 
 
-def vocabulary_of(tier: LoadedTier) -> Vocabulary:
-    ids = range(tier.model.description.vocab_size)
-    return Vocabulary.of([tier.tokenizer.token_bytes(id) for id in ids])
-
-
 def decoder(tiers: dict[str, LoadedTier], batch: int, *parts: tuple) -> ChainDecoder:
     chain = [
-        ChainTier(name, tiers[name].model, vocabulary_of(tiers[name]), acceptance, number)
+        ChainTier(name, tiers[name].model, tiers[name].vocabulary, acceptance, number)
         for name, acceptance, number in parts
     ]
     return ChainDecoder(chain, tiers["large"].tokenizer, batch)
@@ -118,7 +113,7 @@ def passes(counts: dict[str, int], tier: str) -> Counter[int]:
 def by_hand(tiers, acceptance, request: Request, length: int) -> tuple[list[int], int]:
     """The loop as one would write it, every pass over the whole sequence in a new cache."""
     large, small = tiers["large"], tiers["middle"]
-    words, answer, divergent = vocabulary_of(large), list[int](), 0
+    words, answer, divergent = large.vocabulary, list[int](), 0
 
     def rows(tier, tokens, num):
         cache = tier.model.open()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tiercel.decoding import CosdTree, Vocabulary, in_force
+from tiercel.decoding import CosdTree, in_force
 from tiercel.errors import InvalidRequest, TokenizerMismatch
 from tiercel.evaluation.chain_decoding import ChainDecoder
 from tiercel.evaluation.chain_level import ChainTier
@@ -103,9 +103,7 @@ def _chain_tier(tier: LoadedTier, plan: Plan) -> ChainTier:
     return ChainTier(
         tier.name,
         tier.model,
-        Vocabulary.of(
-            [tier.tokenizer.token_bytes(id) for id in range(tier.model.description.vocab_size)]
-        ),
+        tier.vocabulary,
         plan.acceptance,
         plan.num_speculative_tokens,
         CosdTree.load(path) if needs_tree else None,

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from tiercel import engines
+from tiercel.decoding import Vocabulary
 from tiercel.engines.language_model import LanguageModel
 from tiercel.errors import InvalidRequest
 from tiercel.evaluation.matrix import TierIdentity
@@ -24,6 +26,12 @@ class LoadedTier:
     tokenizer: Tokenizer
     identity: TierIdentity
     settings: Tier  # as the configuration has it
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What sampling has to know of the model's tokens."""
+        ids = range(self.model.description.vocab_size)
+        return Vocabulary.of([self.tokenizer.token_bytes(id) for id in ids])
 
 
 class LoadedTiers:

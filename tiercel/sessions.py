@@ -41,6 +41,7 @@ class Ask:
     constraint: Constraint | None = None
     evidence: bool = False  # of each token, from the tier to the router
     draft_prefix: DraftPrefix | None = None
+    kind: str = ""  # the caller's own word for the kind of request
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ async def admitted(
         prompt_ids=prompt_ids,
         committed_ids=committed_ids,
         stop=ask.stop,
-        request=replace(request, measures=ask.evidence, draft_prefix=draft_prefix),
+        request=replace(request, measures=ask.evidence, draft_prefix=draft_prefix, kind=ask.kind),
         num_top_logprobs=ask.num_top_logprobs if ask.logprobs else None,
     )
 

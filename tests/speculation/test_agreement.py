@@ -118,6 +118,20 @@ async def test_too_few_too_unsure_or_measured_otherwise_is_judged(fleet: Fleet):
         assert num_unjudged(got) == 0
 
 
+async def test_a_kind_of_request_goes_by_its_own_measurements(fleet: Fleet):
+    hard = {"hard": {2: (Bin(0.0, 300, 90, 0.3),)}}
+    calibration = replace(table(), kinds=table().kinds | hard)
+    root, leaves = await family(
+        fleet, memoryless(OTHER), memoryless(OTHER), calibration=calibration
+    )
+    asked = long_ask(30, seed=1, temperature=0.0)
+    found = [
+        num_unjudged(await stream(fleet, root, plan_of(root, leaves), replace(asked, kind=kind)))
+        for kind in ("hard", "unheard of")
+    ]
+    assert found[0] == 0 < found[1]
+
+
 async def test_a_tier_between_agrees_for_a_root_that_judges_all(fleet: Fleet):
     probs = markov(3)
     root, leaves = await family(fleet, markov(4), markov(4), target=probs)

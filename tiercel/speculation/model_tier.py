@@ -157,6 +157,7 @@ class ModelTier:
             support=self.habits.draft_support,
             tree=self.habits.cosd_tree,
             measures=request.measures,
+            kind=request.kind,
             calibration=self.habits.calibration,
         )
         await self.residence.needed()

@@ -34,6 +34,7 @@ class Request:
     asked: Evidence = Evidence.NONE  # by the parent's own parent, of the parent
     evidence: Evidence = Evidence.NONE  # what the parent asks of its drafters
     measures: bool = False  # the parent tells how sure it is of each token
+    kind: str = ""  # the caller's own word for the kind of request
     draft_prefix: DraftPrefix | None = None  # in the parent's own vocabulary
     # By a drafter's address; the parent's requests share them: what pays depends on the machines.
     aheads: dict[str, DraftAhead] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from tiercel.v1 import decoding_pb2 as tiercel_dot_v1_dot_decoding__pb2
 from tiercel.v1 import drafter_pb2 as tiercel_dot_v1_dot_drafter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tiercel/v1/verifier.proto\x12\ntiercel.v1\x1a\x19tiercel/v1/decoding.proto\x1a\x18tiercel/v1/drafter.proto\"\xcc\x01\n\x17VerifierGenerateRequest\x12(\n\x04open\x18\x01 \x01(\x0b\x32\x18.tiercel.v1.GenerateOpenH\x00\x12\"\n\x06replan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.PlanH\x00\x12*\n\theartbeat\x18\x03 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12,\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x1a.tiercel.v1.GenerateFinishH\x00\x42\t\n\x07message\"\xf4\x02\n\x0cGenerateOpen\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1e\n\x04plan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.Plan\x12\"\n\x06prompt\x18\x03 \x01(\x0b\x32\x12.tiercel.v1.Prompt\x12\x1b\n\x13\x63ommitted_token_ids\x18\x04 \x03(\r\x12,\n\x08sampling\x18\x05 \x01(\x0b\x32\x1a.tiercel.v1.SamplingParams\x12(\n\x04stop\x18\x06 \x01(\x0b\x32\x1a.tiercel.v1.StopConditions\x12\x10\n\x08logprobs\x18\x07 \x01(\x08\x12\x18\n\x10num_top_logprobs\x18\x08 \x01(\r\x12*\n\nconstraint\x18\t \x01(\x0b\x32\x16.tiercel.v1.Constraint\x12-\n\x0c\x64raft_prefix\x18\n \x01(\x0b\x32\x17.tiercel.v1.DraftPrefix\x12\x10\n\x08\x65vidence\x18\x0b \x01(\x08\"L\n\x0b\x44raftPrefix\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12!\n\x03ids\x18\x02 \x01(\x0b\x32\x14.tiercel.v1.TokenIds\x12\x0c\n\x04text\x18\x03 \x01(\t\"\x10\n\x0eGenerateFinish\"\x86\x02\n\x18VerifierGenerateResponse\x12,\n\x06opened\x18\x01 \x01(\x0b\x32\x1a.tiercel.v1.GenerateOpenedH\x00\x12*\n\tcommitted\x18\x02 \x01(\x0b\x32\x15.tiercel.v1.CommittedH\x00\x12/\n\x0c\x64rafter_lost\x18\x03 \x01(\x0b\x32\x17.tiercel.v1.DrafterLostH\x00\x12*\n\theartbeat\x18\x04 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12(\n\x08\x66inished\x18\x05 \x01(\x0b\x32\x14.tiercel.v1.FinishedH\x00\x42\t\n\x07message\"Y\n\x0eGenerateOpened\x12$\n\x06prompt\x18\x01 \x01(\x0b\x32\x14.tiercel.v1.TokenIds\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x13\n\x0bnumerics_id\x18\x03 \x01(\t\"\xc7\x01\n\rVerifyRequest\x12(\n\x04open\x18\x01 \x01(\x0b\x32\x18.tiercel.v1.GenerateOpenH\x00\x12\'\n\x05\x62lock\x18\x02 \x01(\x0b\x32\x16.tiercel.v1.DraftBlockH\x00\x12*\n\theartbeat\x18\x03 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12,\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x1a.tiercel.v1.GenerateFinishH\x00\x42\t\n\x07message\"\xed\x01\n\x0eVerifyResponse\x12,\n\x06opened\x18\x01 \x01(\x0b\x32\x1a.tiercel.v1.GenerateOpenedH\x00\x12&\n\x07verdict\x18\x02 \x01(\x0b\x32\x13.tiercel.v1.VerdictH\x00\x12$\n\x06resync\x18\x03 \x01(\x0b\x32\x12.tiercel.v1.ResyncH\x00\x12*\n\theartbeat\x18\x04 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12(\n\x08\x66inished\x18\x05 \x01(\x0b\x32\x14.tiercel.v1.FinishedH\x00\x42\t\n\x07message\"I\n\x07Verdict\x12\x14\n\x0cnum_accepted\x18\x01 \x01(\r\x12(\n\tcommitted\x18\x02 \x01(\x0b\x32\x15.tiercel.v1.Committed2\xaa\x01\n\x08Verifier\x12Y\n\x08Generate\x12#.tiercel.v1.VerifierGenerateRequest\x1a$.tiercel.v1.VerifierGenerateResponse(\x01\x30\x01\x12\x43\n\x06Verify\x12\x19.tiercel.v1.VerifyRequest\x1a\x1a.tiercel.v1.VerifyResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tiercel/v1/verifier.proto\x12\ntiercel.v1\x1a\x19tiercel/v1/decoding.proto\x1a\x18tiercel/v1/drafter.proto\"\xcc\x01\n\x17VerifierGenerateRequest\x12(\n\x04open\x18\x01 \x01(\x0b\x32\x18.tiercel.v1.GenerateOpenH\x00\x12\"\n\x06replan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.PlanH\x00\x12*\n\theartbeat\x18\x03 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12,\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x1a.tiercel.v1.GenerateFinishH\x00\x42\t\n\x07message\"\x82\x03\n\x0cGenerateOpen\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1e\n\x04plan\x18\x02 \x01(\x0b\x32\x10.tiercel.v1.Plan\x12\"\n\x06prompt\x18\x03 \x01(\x0b\x32\x12.tiercel.v1.Prompt\x12\x1b\n\x13\x63ommitted_token_ids\x18\x04 \x03(\r\x12,\n\x08sampling\x18\x05 \x01(\x0b\x32\x1a.tiercel.v1.SamplingParams\x12(\n\x04stop\x18\x06 \x01(\x0b\x32\x1a.tiercel.v1.StopConditions\x12\x10\n\x08logprobs\x18\x07 \x01(\x08\x12\x18\n\x10num_top_logprobs\x18\x08 \x01(\r\x12*\n\nconstraint\x18\t \x01(\x0b\x32\x16.tiercel.v1.Constraint\x12-\n\x0c\x64raft_prefix\x18\n \x01(\x0b\x32\x17.tiercel.v1.DraftPrefix\x12\x10\n\x08\x65vidence\x18\x0b \x01(\x08\x12\x0c\n\x04kind\x18\x0c \x01(\t\"L\n\x0b\x44raftPrefix\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12!\n\x03ids\x18\x02 \x01(\x0b\x32\x14.tiercel.v1.TokenIds\x12\x0c\n\x04text\x18\x03 \x01(\t\"\x10\n\x0eGenerateFinish\"\x86\x02\n\x18VerifierGenerateResponse\x12,\n\x06opened\x18\x01 \x01(\x0b\x32\x1a.tiercel.v1.GenerateOpenedH\x00\x12*\n\tcommitted\x18\x02 \x01(\x0b\x32\x15.tiercel.v1.CommittedH\x00\x12/\n\x0c\x64rafter_lost\x18\x03 \x01(\x0b\x32\x17.tiercel.v1.DrafterLostH\x00\x12*\n\theartbeat\x18\x04 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12(\n\x08\x66inished\x18\x05 \x01(\x0b\x32\x14.tiercel.v1.FinishedH\x00\x42\t\n\x07message\"Y\n\x0eGenerateOpened\x12$\n\x06prompt\x18\x01 \x01(\x0b\x32\x14.tiercel.v1.TokenIds\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x13\n\x0bnumerics_id\x18\x03 \x01(\t\"\xc7\x01\n\rVerifyRequest\x12(\n\x04open\x18\x01 \x01(\x0b\x32\x18.tiercel.v1.GenerateOpenH\x00\x12\'\n\x05\x62lock\x18\x02 \x01(\x0b\x32\x16.tiercel.v1.DraftBlockH\x00\x12*\n\theartbeat\x18\x03 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12,\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x1a.tiercel.v1.GenerateFinishH\x00\x42\t\n\x07message\"\xed\x01\n\x0eVerifyResponse\x12,\n\x06opened\x18\x01 \x01(\x0b\x32\x1a.tiercel.v1.GenerateOpenedH\x00\x12&\n\x07verdict\x18\x02 \x01(\x0b\x32\x13.tiercel.v1.VerdictH\x00\x12$\n\x06resync\x18\x03 \x01(\x0b\x32\x12.tiercel.v1.ResyncH\x00\x12*\n\theartbeat\x18\x04 \x01(\x0b\x32\x15.tiercel.v1.HeartbeatH\x00\x12(\n\x08\x66inished\x18\x05 \x01(\x0b\x32\x14.tiercel.v1.FinishedH\x00\x42\t\n\x07message\"I\n\x07Verdict\x12\x14\n\x0cnum_accepted\x18\x01 \x01(\r\x12(\n\tcommitted\x18\x02 \x01(\x0b\x32\x15.tiercel.v1.Committed2\xaa\x01\n\x08Verifier\x12Y\n\x08Generate\x12#.tiercel.v1.VerifierGenerateRequest\x1a$.tiercel.v1.VerifierGenerateResponse(\x01\x30\x01\x12\x43\n\x06Verify\x12\x19.tiercel.v1.VerifyRequest\x1a\x1a.tiercel.v1.VerifyResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,21 +36,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFIERGENERATEREQUEST']._serialized_start=95
   _globals['_VERIFIERGENERATEREQUEST']._serialized_end=299
   _globals['_GENERATEOPEN']._serialized_start=302
-  _globals['_GENERATEOPEN']._serialized_end=674
-  _globals['_DRAFTPREFIX']._serialized_start=676
-  _globals['_DRAFTPREFIX']._serialized_end=752
-  _globals['_GENERATEFINISH']._serialized_start=754
-  _globals['_GENERATEFINISH']._serialized_end=770
-  _globals['_VERIFIERGENERATERESPONSE']._serialized_start=773
-  _globals['_VERIFIERGENERATERESPONSE']._serialized_end=1035
-  _globals['_GENERATEOPENED']._serialized_start=1037
-  _globals['_GENERATEOPENED']._serialized_end=1126
-  _globals['_VERIFYREQUEST']._serialized_start=1129
-  _globals['_VERIFYREQUEST']._serialized_end=1328
-  _globals['_VERIFYRESPONSE']._serialized_start=1331
-  _globals['_VERIFYRESPONSE']._serialized_end=1568
-  _globals['_VERDICT']._serialized_start=1570
-  _globals['_VERDICT']._serialized_end=1643
-  _globals['_VERIFIER']._serialized_start=1646
-  _globals['_VERIFIER']._serialized_end=1816
+  _globals['_GENERATEOPEN']._serialized_end=688
+  _globals['_DRAFTPREFIX']._serialized_start=690
+  _globals['_DRAFTPREFIX']._serialized_end=766
+  _globals['_GENERATEFINISH']._serialized_start=768
+  _globals['_GENERATEFINISH']._serialized_end=784
+  _globals['_VERIFIERGENERATERESPONSE']._serialized_start=787
+  _globals['_VERIFIERGENERATERESPONSE']._serialized_end=1049
+  _globals['_GENERATEOPENED']._serialized_start=1051
+  _globals['_GENERATEOPENED']._serialized_end=1140
+  _globals['_VERIFYREQUEST']._serialized_start=1143
+  _globals['_VERIFYREQUEST']._serialized_end=1342
+  _globals['_VERIFYRESPONSE']._serialized_start=1345
+  _globals['_VERIFYRESPONSE']._serialized_end=1582
+  _globals['_VERDICT']._serialized_start=1584
+  _globals['_VERDICT']._serialized_end=1657
+  _globals['_VERIFIER']._serialized_start=1660
+  _globals['_VERIFIER']._serialized_end=1830
 # @@protoc_insertion_point(module_scope)

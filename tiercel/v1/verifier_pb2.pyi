@@ -81,6 +81,7 @@ class GenerateOpen(_message.Message):
     CONSTRAINT_FIELD_NUMBER: _builtins.int
     DRAFT_PREFIX_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request that all this is for."""
     logprobs: _builtins.bool
@@ -89,6 +90,8 @@ class GenerateOpen(_message.Message):
     """Send so many alternatives with each, at most 20."""
     evidence: _builtins.bool
     """Send the evidence of each token."""
+    kind: _builtins.str
+    """The caller's own word for the kind of request."""
     @_builtins.property
     def plan(self) -> _decoding_pb2.Plan:
         """The plan whose root is this tier."""
@@ -131,10 +134,11 @@ class GenerateOpen(_message.Message):
         constraint: _decoding_pb2.Constraint | None = ...,
         draft_prefix: Global___DraftPrefix | None = ...,
         evidence: _builtins.bool = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "draft_prefix", b"draft_prefix", "plan", b"plan", "prompt", b"prompt", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_token_ids", b"committed_token_ids", "constraint", b"constraint", "draft_prefix", b"draft_prefix", "evidence", b"evidence", "logprobs", b"logprobs", "num_top_logprobs", b"num_top_logprobs", "plan", b"plan", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_token_ids", b"committed_token_ids", "constraint", b"constraint", "draft_prefix", b"draft_prefix", "evidence", b"evidence", "kind", b"kind", "logprobs", b"logprobs", "num_top_logprobs", b"num_top_logprobs", "plan", b"plan", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -65,6 +65,7 @@ def ask_from_pb(
         # The model's own end tokens are the tier's to know.
         stop=stop_from_pb(message.stop, eos_ids=frozenset()),
         ignore_eos=message.stop.ignore_eos,
+        kind=kind_from_pb(message.kind),
     )
     if isinstance(message, router_pb2.RouteRequest):
         return ask

@@ -38,6 +38,7 @@ def open_to_pb(ask: Ask, plan: Plan, committed: Sequence[int]) -> pb.GenerateOpe
         constraint=constraint_to_pb(ask.constraint),
         evidence=ask.evidence,
         draft_prefix=_draft_prefix_to_pb(ask.draft_prefix) if ask.draft_prefix else None,
+        kind=ask.kind,
     )
 
 
@@ -59,6 +60,7 @@ def open_from_pb(
         constraint=constraint_from_pb(message),
         evidence=message.evidence,
         draft_prefix=_draft_prefix_from_pb(message) if message.HasField("draft_prefix") else None,
+        kind=message.kind,
     )
     return ask, plan_from_pb(message.plan), tuple(message.committed_token_ids)
 

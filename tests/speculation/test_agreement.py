@@ -17,7 +17,7 @@ from tiercel.speculation.judging import Terms
 from tiercel.speculation.link import Draft
 from tiercel.speculation.runner import ModelRunner
 from tiercel.speculation.session import Session
-from tiercel.types import Acceptance, Plan, Rule, SamplingParams
+from tiercel.types import Acceptance, Plan, Rule, SamplingParams, StopConditions
 
 TARGET = np.array([0.5, 0.2, 0.1, 0.1, 0.1])
 OTHER = np.array([0.2, 0.5, 0.1, 0.1, 0.1])
@@ -108,6 +108,8 @@ async def test_too_few_too_unsure_or_measured_otherwise_is_judged(fleet: Fleet):
         (replace(AGREED, num_agreeing=3), cold),
         (AGREED, hot),  # the table is of temperature 0
         (AGREED, replace(cold, logprobs=True)),  # of which only a pass knows
+        (AGREED, replace(cold, evidence=True)),
+        (AGREED, replace(cold, stop=StopConditions(30, frozenset({1})))),  # what ends an answer
     ):
         plan = plan_of(root, leaves, acceptance)
         got, exact = [

@@ -18,9 +18,10 @@ NUM_LETTERS, NUM_TOKENS = 4, 1200
 
 @pytest.mark.parametrize("rule", [Rule.REJECTION, Rule.BLOCK])
 async def test_the_distribution_is_the_targets(fleet: Fleet, rule: Rule):
-    table, other = markov(1, NUM_LETTERS), markov(2, NUM_LETTERS)
+    """The drafter has the letters in another order, and two of them as one token, too."""
+    table, other = markov(1, NUM_LETTERS), markov(2, NUM_LETTERS + 1)
     root = await toy(fleet, "root", table, letters(NUM_LETTERS))
-    drafter = await toy(fleet, "drafter", other[::-1, ::-1], backwards(NUM_LETTERS))
+    drafter = await toy(fleet, "drafter", other, named("d", "c", "b", "a", "ab"))
     plan = root.plan(drafter.plan(), acceptance=Acceptance(rule))
     asked = ask("abcd", max_new_tokens=NUM_TOKENS, temperature=1.0, seed=3)
     got = await answer(fleet, root, plan, asked)
@@ -29,8 +30,35 @@ async def test_the_distribution_is_the_targets(fleet: Fleet, rule: Rule):
     assert pair.num_accepted_tokens > 100 and pair.num_rejected_tokens > 100
     counts = np.zeros((NUM_LETTERS, NUM_LETTERS), np.int64)
     np.add.at(counts, (got.token_ids[:-1], got.token_ids[1:]), 1)
+    drafted = other[:NUM_LETTERS, :NUM_LETTERS][::-1, ::-1]
     assert all(fits(row, probs) for row, probs in zip(counts, table, strict=True))
-    assert not all(fits(row, probs) for row, probs in zip(counts, other, strict=True))
+    assert not all(fits(row, probs) for row, probs in zip(counts, drafted, strict=True))
+
+
+async def test_what_both_vocabularies_have_is_weighed_by_how_it_was_drawn(fleet: Fleet):
+    """The target's twin under other ids: taken for certain, most of its tokens would not stand."""
+    table = markov(1, NUM_LETTERS)
+    root = await toy(fleet, "root", table, letters(NUM_LETTERS))
+    twin = await toy(fleet, "twin", table[::-1, ::-1], named("d", "c", "b", "a"))
+    plan = root.plan(twin.plan(), acceptance=Acceptance(Rule.REJECTION))
+    got = await answer(fleet, root, plan, ask("abcd", max_new_tokens=100, temperature=1.0, seed=3))
+    pair = got.pair("twin")
+    assert pair.acceptance_rate > 0.7, "a block that comes too late is rejected, and no other"
+    assert pair.similarity == pytest.approx(1, abs=1e-6)
+
+
+async def test_a_drafter_with_hardly_a_token_in_common_is_refused(fleet: Fleet):
+    root = await toy(fleet, "root", markov(1, NUM_LETTERS), letters(NUM_LETTERS))
+    names = ["a", *(f"{one}{other}" for one in "abcd" for other in "abc")]
+    drafter = await toy(fleet, "drafter", markov(2, len(names)), named(*names))
+    asked = ask("aaaa", max_new_tokens=20, temperature=1.0, seed=3)
+    plan = root.plan(drafter.plan(), acceptance=Acceptance(Rule.REJECTION))
+    got = await answer(fleet, root, plan, asked)
+    assert [lost.path for lost in got.lost] == [("root", "drafter")]
+    assert "only 7.7% of its tokens are tokens of root too" in got.lost[0].reason
+    assert len(got.token_ids) == 20
+    got = await answer(fleet, root, root.plan(drafter.plan()), asked)
+    assert not got.lost, "for EXACT the text is all that counts"
 
 
 async def test_a_rule_of_fusion_sees_how_sure_the_drafter_is(fleet: Fleet):
@@ -45,13 +73,17 @@ async def test_a_rule_of_fusion_sees_how_sure_the_drafter_is(fleet: Fleet):
     assert got.end.rule_use.rule is Rule.COSD_RULE
 
 
-def backwards(num_letters: int) -> Tokenizer:
-    """Return the tokenizer of `letters` with the ids in reverse."""
+def named(*tokens: str) -> Tokenizer:
+    """Return a tokenizer of these tokens, of one letter or two."""
     metadata = {
         "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.tokens": [chr(ord("a") + n) for n in reversed(range(num_letters))],
-        "tokenizer.ggml.token_type": [1] * num_letters,
-        "tokenizer.ggml.merges": [],
+        "tokenizer.ggml.tokens": list(tokens),
+        "tokenizer.ggml.token_type": [1] * len(tokens),
+        "tokenizer.ggml.merges": [
+            f"{token[0]} {token[1]}"
+            for token in tokens
+            if len(token) == 2 and {token[0], token[1]} <= set(tokens)
+        ],
     }
     return Tokenizer.from_gguf(metadata.get)
 

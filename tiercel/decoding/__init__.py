@@ -19,6 +19,7 @@ from tiercel.decoding.distributions import (
     TokenDistribution,
     draft_distribution,
     model_probs,
+    renamed,
     total_variation,
 )
 from tiercel.decoding.draft import Draft, check_draft
@@ -74,6 +75,7 @@ __all__ = [
     "model_probs",
     "num_unjudged",
     "prefix_hash",
+    "renamed",
     "total_variation",
     "validate",
     "verify",

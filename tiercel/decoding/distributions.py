@@ -69,6 +69,21 @@ class TokenDistribution:
         return int(self.token_ids[min(place, last)])
 
 
+def renamed(distribution: TokenDistribution, ids: NDArray[np.intp]) -> TokenDistribution:
+    """Return a distribution over the tokens of another vocabulary (TLI, arXiv:2502.05202).
+
+    `ids`, shape [vocab_size], has the other's id for each token, -1 where it has none: what these
+    had is shared out, so this is the law of a token that was drawn and turned out to have an id.
+    Raises InvalidRequest if none of the tokens has one.
+    """
+    others = ids[distribution.token_ids]
+    known, places = np.unique(others[others >= 0], return_inverse=True)
+    if not len(known):
+        raise InvalidRequest("distributions", distribution.token_ids.tolist(), "none has an id")
+    probs = np.bincount(places, weights=distribution.shares[others >= 0])
+    return TokenDistribution(known, probs / probs.sum())
+
+
 def draft_distribution(
     logits: NDArray[np.float32], params: SamplingParams, support: int = MAX_SUPPORT
 ) -> TokenDistribution:

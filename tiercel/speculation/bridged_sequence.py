@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from math import prod
 
+from tiercel.decoding import TokenDistribution, renamed
 from tiercel.draft_stream import Judgement, TokenSequence
 from tiercel.errors import InvalidRequest, Unsupported
 from tiercel.speculation.foreign import Foreign
 from tiercel.speculation.link import Draft
 from tiercel.speculation.request import Request
-from tiercel.text import Bridge
+from tiercel.text import Bridge, Intersection, Translated
 from tiercel.tokenizer import Tokenizer
 from tiercel.types import Evidence, Message
 
@@ -26,6 +27,7 @@ class BridgeEnds:
     parent: Tokenizer
     drafter: Foreign
     prompt_ids: tuple[int, ...]
+    shared: Intersection | None = None  # asked for where the drafter says how it drew
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class BridgedSequence:
         """Begin with what the parent's sequence is now; it is read, and never changed."""
         self._sequence, self._num_prompt_tokens = sequence, request.num_prompt_tokens
         tokenizer = ends.drafter.tokenizer
-        self._bridge = Bridge(ends.parent, tokenizer)
+        self._shared = ends.shared
+        self._bridge = Bridge(ends.parent, tokenizer, ends.shared)
         self.shadow = TokenSequence(ends.prompt_ids)
         self._num_shadow_prompt_tokens = len(ends.prompt_ids)
         self.request = replace(
@@ -95,12 +98,28 @@ class BridgedSequence:
         translated = self._bridge.draft(draft.token_ids)
         sources = tuple(draft.sources[origin] for origin in translated.origins)
         probs = None if draft.probs is None else _probs(draft.probs, translated.shares)
-        whole = Draft(translated.token_ids, sources, probs)
-        return whole.part(most)
+        distributions = self._distributions(draft, translated)
+        return Draft(translated.token_ids, sources, probs, distributions).part(most)
 
     @property
     def _length(self) -> int:
         return self._num_prompt_tokens + self._bridge.num_parent_tokens
+
+    def _distributions(
+        self, draft: Draft, translated: Translated
+    ) -> tuple[TokenDistribution, ...] | None:
+        """Return what each token was drawn from: its drafter's distribution of what both have.
+
+        A token of which the parent has only the bytes is certain, once it was drawn.
+        """
+        if self._shared is None or draft.distributions is None:
+            return None
+        ids, drawn = self._shared.ids, draft.distributions
+        parts = zip(translated.token_ids, translated.same_as, strict=True)
+        return tuple(
+            TokenDistribution.certain(token_id) if place is None else renamed(drawn[place], ids)
+            for token_id, place in parts
+        )
 
     def _append(self, token_ids: Sequence[int], run: Sequence[int]) -> int:
         told = self._bridge.append(token_ids, run)

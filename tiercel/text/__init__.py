@@ -2,7 +2,16 @@
 
 from tiercel.text.bridge import Bridge, Told
 from tiercel.text.detokenizer import Detokenizer
+from tiercel.text.intersection import Intersection
 from tiercel.text.stops import StopMatcher
 from tiercel.text.translation import Translated, Vocabulary
 
-__all__ = ["Bridge", "Detokenizer", "StopMatcher", "Told", "Translated", "Vocabulary"]
+__all__ = [
+    "Bridge",
+    "Detokenizer",
+    "Intersection",
+    "StopMatcher",
+    "Told",
+    "Translated",
+    "Vocabulary",
+]

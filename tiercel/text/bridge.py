@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from tiercel.text.intersection import Intersection
 from tiercel.text.segments import Segment, SegmentedText
 from tiercel.text.translation import Translated, Vocabulary, translate
 
@@ -32,8 +33,11 @@ class Bridge:
     and everything behind bytes that the drafter's vocabulary cannot spell.
     """
 
-    def __init__(self, parent: Vocabulary, drafter: Vocabulary) -> None:
-        self._parent, self._drafter = parent, drafter
+    def __init__(
+        self, parent: Vocabulary, drafter: Vocabulary, shared: Intersection | None = None
+    ) -> None:
+        """With what both have in common, `shared`, drafts are translated token by token."""
+        self._parent, self._drafter, self._shared = parent, drafter, shared
         self._text = SegmentedText()
         self._parent_ends: list[int] = []  # offset behind each of the parent's tokens
         self._told: list[int] = []
@@ -77,6 +81,8 @@ class Bridge:
 
     def draft(self, run: Sequence[int]) -> Translated:
         """Return the parent's tokens for what the drafter drafted after what it was told."""
+        if self._shared is not None:
+            return self._shared.translate(run, known=self.pending)
         return translate(run, self._drafter, self._parent, known=self.pending)
 
     def num_within(self, run: Sequence[int], draft: Sequence[int]) -> int:

@@ -41,6 +41,9 @@ class Translated:
     # The drafter's tokens that each stands for. Where several of the parent's lie between two
     # places at which both begin a token, the first of them stands for all that lies there.
     shares: tuple[range, ...] = ()
+    # The drafter's token that each is, under another id; None: it is but a spelling of some.
+    # Told where it matters how tokens were drawn.
+    same_as: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,18 @@ def translate(
         if spelled is None:
             break
         token_ids += spelled
+    return aligned(token_ids, run, drafter, parent, known=known)
+
+
+def aligned(
+    token_ids: Sequence[int],
+    run: Sequence[int],
+    drafter: Vocabulary,
+    parent: Vocabulary,
+    *,
+    known: bytes,
+) -> Translated:
+    """Return where the parent's tokens behind `known` bytes come from in a run of the drafter's."""
     ends = list(accumulate(len(drafter.token_bytes(token_id)) for token_id in run))
     widths = (len(parent.token_bytes(token_id)) for token_id in token_ids)
     bounds = list(accumulate(widths, initial=len(known)))
@@ -91,7 +106,7 @@ def _pieces(
     for token_id in run:
         data = drafter.token_bytes(token_id)
         if drafter.is_special(token_id):
-            special_id = _counterpart(token_id, drafter, parent)
+            special_id = counterpart(token_id, drafter, parent)
             if special_id is None:
                 return pieces, False
             pieces.append(_Piece(data, special_id))
@@ -102,7 +117,7 @@ def _pieces(
     return pieces, True
 
 
-def _counterpart(token_id: int, drafter: Vocabulary, parent: Vocabulary) -> int | None:
+def counterpart(token_id: int, drafter: Vocabulary, parent: Vocabulary) -> int | None:
     """Return the parent's special token of the same text, or of the same role."""
     same = parent.special_id(drafter.token_bytes(token_id))
     if same is None and token_id in drafter.eos_ids:
@@ -113,8 +128,12 @@ def _counterpart(token_id: int, drafter: Vocabulary, parent: Vocabulary) -> int 
 def _spelled(piece: _Piece, parent: Vocabulary, *, is_last: bool) -> list[int] | None:
     if piece.special_id is not None:
         return [piece.special_id]
-    length = SegmentedText(piece.data).complete_length if is_last else len(piece.data)
-    return parent.spell(piece.data[:length])
+    return spelled_whole(piece.data, parent) if is_last else parent.spell(piece.data)
+
+
+def spelled_whole(data: bytes, parent: Vocabulary) -> list[int] | None:
+    """Return the parent's tokens for text, without an unfinished character at its end."""
+    return parent.spell(data[: SegmentedText(data).complete_length])
 
 
 def _shares(

@@ -35,7 +35,7 @@ def draw_matrix(tiers: Sequence[str], pairs: Sequence[PairLine], path: Path) -> 
     axes.set_yticks(range(len(tiers)), tiers)
     axes.set_title("top-1 agreement (SimScore)", fontsize=10)
     figure.colorbar(image, ax=axes, shrink=0.8)
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    _save(figure, path)
 
 
 def draw_reliability(acceptance: Sequence[Curve], correctness: Sequence[Curve], path: Path) -> None:
@@ -50,7 +50,13 @@ def draw_reliability(acceptance: Sequence[Curve], correctness: Sequence[Curve], 
         _draw(panels[1], correctness)
         panels[1].set_xlabel("share of the answer on which drafters and target agree")
         panels[1].set_ylabel("mean score of the answers")
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write a picture; an SVG has the same bytes for the same figures."""
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tiercel"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _draw(axes: Axes, curves: Sequence[Curve]) -> None:
@@ -62,7 +68,7 @@ def _draw(axes: Axes, curves: Sequence[Curve]) -> None:
         axes.errorbar(
             [point.forecast for point in points],
             observed,
-            yerr=np.clip([below, above], 0, None),
+            yerr=None if curve.kind else np.clip([below, above], 0, None),
             marker="o",
             markersize=4,
             linewidth=1.8 if not curve.kind else 1,

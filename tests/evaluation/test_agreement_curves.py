@@ -94,6 +94,7 @@ def test_pictures_are_drawn(tmp_path):
     right = correctness_curves([AgreedAnswer("", n / 40, float(n > 20)) for n in range(40)])
     draw_reliability(curves, right, tmp_path / "curves.svg")
     draw_reliability(curves, [], tmp_path / "one.png")
+    draw_reliability([], [], tmp_path / "none.svg")
     for name in ("matrix.svg", "curves.svg"):
         assert "<svg" in (tmp_path / name).read_text()
     assert (tmp_path / "one.png").stat().st_size > 1000

@@ -11,7 +11,7 @@ from tests.speculation.toy_models import memoryless
 from tiercel.errors import InvalidRequest, NotFound, Unsupported
 from tiercel.evaluation.agreement.asking import Manner, panel, read_all
 from tiercel.evaluation.agreement.report import report_of, table_of
-from tiercel.evaluation.agreement.voices import Voice, voices
+from tiercel.evaluation.agreement.voices import Voice, away, settled, voices
 from tiercel.plan_text import parse_plan
 from tiercel.replies import NamedPlan, Overview, ReplicaState
 from tiercel.replies import Replica as Known
@@ -107,3 +107,15 @@ def test_the_default_plans_root_is_compared_with_all_that_take_work():
         voices(overview("big", "gone", away="gone"), "", ("gone",))
     with pytest.raises(InvalidRequest, match="no other tier"):
         voices(overview("big"), "", ())
+
+
+async def test_tiers_that_take_no_work_yet_are_waited_for_and_named():
+    half, whole = overview("big", "small", away="small"), overview("big", "small")
+    coming = iter([half, half, whole])
+
+    async def ask() -> Overview:
+        return next(coming)
+
+    assert await settled(ask, 60.0) == whole
+    coming = iter([half])
+    assert away(await settled(ask, 0.0)) == ["small"]

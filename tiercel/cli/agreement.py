@@ -60,6 +60,8 @@ FolderOption = Annotated[
 REPORT_FILE, TABLE_FILE = "agreement.json", "calibration.json"
 MATRIX_FILE, CURVES_FILE = "agreement-matrix.svg", "agreement-reliability.svg"
 
+_PATIENCE_S = 60.0
+
 
 @dataclass(frozen=True)
 class Work:
@@ -73,6 +75,7 @@ class Work:
     tiers: Sequence[str]
     manner: "Manner"
     raw: bool
+    patience_s: float  # until every tier takes work
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ def agreement(
         tiers=tier or (),
         manner=Manner(sampling, max_new_tokens, timeout),
         raw=raw,
+        patience_s=_PATIENCE_S if own else 0.0,
     )
     found = _on_own(work, config, output) if own else run(_measured(work, router, output))
     told = (found.samples, found.readings, found.fingerprints)
@@ -156,10 +160,13 @@ def _on_own(work: Work, config: Path | None, output: Output) -> Found:
 
 async def _measured(work: Work, router: str, output: Output) -> Found:
     from tiercel.evaluation.agreement.asking import panel, read_all
-    from tiercel.evaluation.agreement.voices import voices
+    from tiercel.evaluation.agreement.voices import away, settled, voices
 
     async with RouterClient(router, timeout_s=work.manner.timeout_s) as client:
-        target, others = voices(await client.tiers(), work.target, work.tiers)
+        overview = await settled(client.tiers, work.patience_s)
+    target, others = voices(overview, work.target, work.tiers)
+    if not work.tiers and (missing := away(overview)):
+        output.note(f"left out, for they take no work: {', '.join(missing)}", "yellow")
     async with panel(target, others, work.manner) as asked:
         with Progress(
             console=output.errors, transient=True, disable=not output.errors.is_terminal

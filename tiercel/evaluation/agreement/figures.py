@@ -76,4 +76,5 @@ def _draw(axes: Axes, curves: Sequence[Curve]) -> None:
             label=f"{curve.kind or _ALL} ({curve.count})",
         )
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend(fontsize=8)
+    if curves:
+        axes.legend(fontsize=8)

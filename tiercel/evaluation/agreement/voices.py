@@ -1,10 +1,15 @@
 """Which running tiers are compared, and with which one."""
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from tiercel.errors import InvalidRequest, NotFound
+from tiercel.plan_rules import LOCAL
 from tiercel.replies import Overview, Replica, ReplicaState
+
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -15,6 +20,21 @@ class Voice:
     address: str
     fingerprint: str  # of its tokenizer; empty: it takes ids of any vocabulary
     has_tokenizer: bool
+
+
+async def settled(ask: Callable[[], Awaitable[Overview]], patience_s: float) -> Overview:
+    """Return an overview in which all replicas take work, or the one at the end of the patience."""
+    until = time.monotonic() + patience_s
+    while away(overview := await ask()) and time.monotonic() < until:
+        await asyncio.sleep(_POLL_S)
+    return overview
+
+
+def away(overview: Overview) -> list[str]:
+    """Return the tiers that have an address, and no replica that takes work."""
+    reachable = [replica for replica in overview.replicas if replica.address != LOCAL]
+    ready = {replica.tier for replica in reachable if replica.state is ReplicaState.READY}
+    return [name for name in dict.fromkeys(one.tier for one in reachable) if name not in ready]
 
 
 def voices(overview: Overview, target: str, names: Sequence[str]) -> tuple[Voice, list[Voice]]:

@@ -73,6 +73,13 @@ class Escalation:
         """Replicas lost in mid-answer, whatever their plan."""
         return sum(leg.answer.num_failovers for leg in (self._leg, *self._others))
 
+    @property
+    def overruled(self) -> set[tuple[str, str]]:
+        """Roots whose text another one judged, each with that one."""
+        roots = {leg.plan_name: leg.answer.plan.tier for leg in (self._leg, *self._others)}
+        changes = ((one.plan_name, one.next_plan_name) for one in self.stages)
+        return {(roots[one], roots[other]) for one, other in changes if other}
+
     async def prepare(self) -> None:
         """Pick a root replica for the first plan; raises as Answer.prepare does."""
         await self._leg.answer.prepare()

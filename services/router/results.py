@@ -2,7 +2,6 @@
 
 import uuid
 from dataclasses import replace
-from math import prod
 
 from services.router.deciding import Decided
 from services.router.escalation import Escalation
@@ -60,15 +59,21 @@ def finished(end: SessionEnd, ask: Ask, answer: Escalation, decision: Decision) 
 def outcome(
     ask: Ask, decision: Decision, kind: str, answer: Escalation, end: SessionEnd
 ) -> Outcome:
-    """Return what feedback learns from: the plan in force at the end, and the odds of that."""
+    """Return what feedback learns from, with the plan in force at the end.
+
+    Texts that a larger root judged are left out of the pairs: they say nothing of drafting.
+    """
+    judged = answer.overruled
+    pairs = (one for one in end.usage.pairs if (one.drafter, one.verifier) not in judged)
     return Outcome(
         event_id=uuid.uuid4().hex,
-        usage=end.usage,
+        usage=replace(end.usage, pairs=tuple(pairs)),
         decision_id=decision.decision_id,
         request_id=ask.request_id,
         kind=kind,
-        plan_name=answer.plan_name,
+        plan_name=decision.plan_name,
         plan=answer.plan,
-        propensity=decision.propensity * prod(stage.propensity for stage in answer.stages),
+        propensity=decision.propensity,
         reason=end.reason,
+        stages=answer.stages,
     )

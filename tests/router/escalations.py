@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from services.router import __main__ as main
+from services.router import answering, watching
 from services.router.stopper import StageState
 from tests.router.routers import configuration_file, request, routing
 from tiercel.clients.router import Request, RouterClient
@@ -48,11 +49,18 @@ class ScriptedStopper:
 async def escalating(
     folder, tiers: Mapping[str, Sequence[str]], stopper: ScriptedStopper, **settings
 ) -> AsyncIterator[RouterClient]:
-    """Run a router whose plans are the tiers alone, the first the default; yield a client."""
+    """Run a router whose plans are the tiers alone, the first the default; yield a client.
+
+    It is patient on a machine that is busy, unless it is told to be otherwise.
+    """
     plans = settings.pop("plans", {name: name for name in tiers})
     config = configuration_file(folder, tiers, plans, drafters=settings.pop("drafters", ()))
-    options = {"policy": "cascade", "stopping": "scripted"} | settings
+    first_outage_s = settings.pop("first_outage_s", 60.0)
+    patient = {"heartbeat_s": 30.0, "max_outage_s": 60.0}
+    options = {"policy": "cascade", "stopping": "scripted"} | patient | settings
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answering, "_FIRST_OUTAGE_S", first_outage_s)
+        patch.setattr(watching, "_TIMEOUT_S", 30.0)
         patch.setattr(main, "trained_stoppers", lambda path, plans: lambda kind: stopper)
         async with routing(config, **options) as client:
             yield client

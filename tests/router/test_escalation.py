@@ -34,7 +34,8 @@ TIERS = {
 async def cascade(fleet: Fleet, folder, stopper: ScriptedStopper, **settings):  # noqa: F811
     """Serve the stopper's plans, each a model alone, and a router over them."""
     names = stopper.plan_names
-    running = [await fleet.model(name, TIERS[name], tier_class=ModelTier) for name in names]
+    options = {"tier_class": ModelTier, "heartbeat_s": 30.0}
+    running = [await fleet.model(name, TIERS[name], **options) for name in names]
     addresses = {one.name: [one.address] for one in running}
     async with escalating(folder, addresses, stopper, **settings) as client:
         yield client
@@ -68,8 +69,6 @@ async def test_the_answer_is_the_larger_root_s_own(fleet, tmp_path, delivery, sa
             assert tiers["small"].num_committed_tokens == pair.num_accepted_tokens
             if delivery is HOLD:
                 assert got.sources.count("small") == pair.num_accepted_tokens
-            # The small tier's own work is told, too.
-            assert tiers["small"].num_forward_passes >= (8 if point == 8 else 32)
 
 
 @DELIVERIES

@@ -4,13 +4,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from services.router.leg import Leg, with_usage_of
+from services.router.outcomes import OutcomeReporter
 from tests.router.escalations import END, ScriptedStopper, answered, asked_of, escalating
 from tests.router.routers import eventually
 from tests.router.scripted_tier import FINGERPRINT, Script, answer, serving
 from tiercel.clients.router import RouterClient
 from tiercel.errors import DeadlineExceeded, Unavailable
-from tiercel.sessions import Delivery
-from tiercel.types import FinishReason
+from tiercel.learning import Outcome
+from tiercel.sessions import Delivery, SessionEnd
+from tiercel.types import FinishReason, PairStats, TierStats, Usage
+from tiercel.v1 import decoding_pb2
 
 HOLD, REVISE = Delivery.HOLD, Delivery.REVISE
 DELIVERIES = pytest.mark.parametrize("delivery", [HOLD, REVISE], ids=["hold", "revise"])
@@ -28,7 +32,7 @@ def large(**fields) -> Script:
 @asynccontextmanager
 async def cascade(folder, *scripts: Script, stopper: ScriptedStopper | None = None, **settings):
     stopper = stopper or ScriptedStopper({("small", 8): "large"})
-    options = {"max_outage_s": 0.2, "heartbeat_s": 0.4} | settings
+    options = {"max_outage_s": 0.2} | settings
     async with AsyncExitStack() as stack:
         addresses: dict[str, list[str]] = {}
         for script in scripts:
@@ -60,6 +64,22 @@ async def test_what_was_said_is_handed_over(tmp_path, delivery) -> None:
         await eventually(lambda: first.num_sessions == 0)
 
 
+async def test_feedback_learns_nothing_of_drafting_from_what_was_judged(tmp_path, monkeypatch):
+    outcomes: list[Outcome] = []
+    monkeypatch.setattr(OutcomeReporter, "put", lambda _, outcome: outcomes.append(outcome))
+    rows = [
+        decoding_pb2.PairStats(drafter=name, verifier="large", num_draft_tokens=9)
+        for name in ("small", "other")
+    ]
+    async with cascade(tmp_path, small(), large(pairs=rows)) as client:
+        got = await answered(client, wanted(REVISE))
+        assert {one.drafter for one in got.finished.usage.pairs} == {"small", "other"}
+        [outcome] = outcomes
+        assert [one.drafter for one in outcome.usage.pairs] == ["other"]
+        assert (outcome.plan_name, outcome.plan.tier) == ("small", "large")
+        assert outcome.stages == got.finished.stages
+
+
 @DELIVERIES
 @pytest.mark.parametrize("fault", ["full", "unavailable", "fault"])
 async def test_a_larger_plan_that_never_says_a_word(tmp_path, delivery, fault) -> None:
@@ -70,6 +90,14 @@ async def test_a_larger_plan_that_never_says_a_word(tmp_path, delivery, fault) -
         assert got.finished.exact
         assert got.changes == [("small", "large"), ("large", "small")]
         assert "large failed" in got.finished.stages[1].forced
+
+
+async def test_patience_is_short_before_the_larger_plan_has_said_a_word(tmp_path) -> None:
+    mute = large(fault="unavailable", good_tokens=0)
+    patience = {"max_outage_s": 600.0, "first_outage_s": 0.2}
+    async with cascade(tmp_path, small(), mute, **patience) as client:
+        got = await answered(client, wanted(REVISE))
+        assert (got.token_ids, got.finished.plan_name) == (SMALL, "small")
 
 
 async def test_a_larger_plan_that_dies_for_good_after_a_revision(tmp_path) -> None:
@@ -120,9 +148,7 @@ async def test_when_the_larger_plan_is_out_of_time_the_small_answer_stands(tmp_p
     stuck = large(fault="silent", good_tokens=0)
     stopper = ScriptedStopper({("small", END): "large"})
     scripts = (small(), stuck)
-    # Its heartbeats stay out, too; patience is longer than the time there is.
-    settings = {"heartbeat_s": 30.0, "max_request_s": 2.5}
-    async with cascade(tmp_path, *scripts, stopper=stopper, **settings) as client:
+    async with cascade(tmp_path, *scripts, stopper=stopper, max_request_s=2.5) as client:
         got = await answered(client, wanted(delivery))
         assert (got.token_ids, got.finished.reason) == (SMALL, FinishReason.LENGTH)
         assert (got.finished.plan_name, got.revisions) == ("small", [])
@@ -130,8 +156,7 @@ async def test_when_the_larger_plan_is_out_of_time_the_small_answer_stands(tmp_p
 
 async def test_a_held_answer_that_is_out_of_time_is_sent_as_far_as_it_goes(tmp_path) -> None:
     stuck = small(fault="silent", good_tokens=5)
-    settings = {"heartbeat_s": 30.0, "max_request_s": 2.0}
-    async with cascade(tmp_path, stuck, large(), **settings) as client:
+    async with cascade(tmp_path, stuck, large(), max_request_s=2.0) as client:
         got = await answered(client, wanted(HOLD))
         assert (got.token_ids, got.finished.reason) == (SMALL[:5], FinishReason.DEADLINE)
 
@@ -161,7 +186,7 @@ async def test_the_only_plan_that_fails_fails_the_answer(tmp_path, delivery) -> 
 
 async def test_a_client_that_leaves_while_the_larger_plan_judges(tmp_path) -> None:
     first, stuck = small(), large(fault="silent", good_tokens=2)
-    async with cascade(tmp_path, first, stuck, heartbeat_s=30.0) as client:
+    async with cascade(tmp_path, first, stuck) as client:
         await left_at(client, stuck)
         await eventually(lambda: first.num_sessions == stuck.num_sessions == 0)
 
@@ -173,3 +198,25 @@ async def left_at(client: RouterClient, stuck: Script) -> None:
             await stuck.stuck.wait()
             break
     await events.aclose()
+
+
+def test_the_work_of_overruled_plans_is_told_and_their_tokens_are_not_counted() -> None:
+    class Left:
+        """An answer that nobody waited for: what its tier told in time."""
+
+        def left(self, reason: FinishReason) -> SessionEnd:
+            tiers = (TierStats("small", num_forward_passes=8, num_committed_tokens=8),)
+            return SessionEnd(reason, Usage(3, 8, (PairStats("draft", "small", 2),), tiers))
+
+    tiers = (TierStats("large", 5), TierStats("small", num_committed_tokens=4))
+    end = SessionEnd(FinishReason.LENGTH, Usage(3, 12, (PairStats("small", "large", 1),), tiers))
+    whole = with_usage_of(end, [Leg("small", Left())]).usage
+    assert whole.tiers == (
+        TierStats("large", 5),
+        TierStats("small", num_forward_passes=8, num_committed_tokens=4),
+    )
+    assert {(one.drafter, one.verifier) for one in whole.pairs} == {
+        ("small", "large"),
+        ("draft", "small"),
+    }
+    assert (whole.num_completion_tokens, with_usage_of(end, [])) == (12, end)

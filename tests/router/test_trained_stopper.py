@@ -1,13 +1,18 @@
 """Fitted stopping policies as the router asks them: at check points, at ends, with recall."""
 
+from contextlib import AsyncExitStack
+
 import numpy as np
 import pytest
 
 from services.router.stopper import MeanLogprobStopper, StageState
 from services.router.trained_stopper import trained_stoppers
-from tests.router.escalations import evidence
+from tests.router.escalations import answered, asked_of, evidence
+from tests.router.routers import configuration_file, routing
+from tests.router.scripted_tier import Script, answer, serving
 from tiercel.errors import ModelUnavailable
 from tiercel.plan_text import parse_plan
+from tiercel.sessions import Delivery
 from tiercel.stopping import policy_file
 from tiercel.stopping.evidence import EVIDENCE_NAMES, evidence_vector
 from tiercel.stopping.fitting import fit
@@ -20,15 +25,19 @@ PLANS = {"cheap": parse_plan("small"), "dear": parse_plan("large <- small:4")}
 SURE, UNSURE = evidence(*[-0.1] * 8), evidence(*[-3.0] * 8)
 
 
-def fitted(prefix_tokens: int | None, *, recall: bool = False) -> StoppingPolicy:
-    """A policy learned where the small model is right if, and only if, it is sure."""
+def fitted(
+    prefix_tokens: int | None, *, recall: bool = False, is_right: bool = True
+) -> StoppingPolicy:
+    """A policy learned where the small model is right, if it ever `is_right`, when it is sure."""
     draw = np.random.default_rng(3)
     sure = draw.random((300, 2)) < 0.5
     rows = [
         [vector(*(-0.1 if one else -3.0,) * 8, prefix_tokens=prefix_tokens) for one in row]
         for row in sure
     ]
-    quality = np.stack((sure[:, 0], np.where(sure[:, 1], 1.0, 0.5)), axis=1).astype(np.float64)
+    quality = np.stack((sure[:, 0] & is_right, np.where(sure[:, 1], 1.0, 0.5)), axis=1).astype(
+        np.float64
+    )
     data = StageData(
         stages=("small", "large"),
         evidence_names=EVIDENCE_NAMES,
@@ -103,6 +112,23 @@ def test_what_does_not_fit_is_refused(folder, tmp_path) -> None:
         policy_file.save(fitted(8), tmp_path / f"{name}.json")
     with pytest.raises(ModelUnavailable, match="one check point"):
         trained_stoppers(tmp_path, PLANS)
+
+
+async def test_a_router_is_given_a_policy_by_its_file(folder, tmp_path) -> None:
+    always = fitted(8, is_right=False)
+    policy_file.save(always, tmp_path / "policy.json")
+    async with AsyncExitStack() as stack:
+        scripts = [Script("small"), Script("large", shift=1)]
+        places = [[await stack.enter_async_context(serving(script))] for script in scripts]
+        tiers = dict(zip(("small", "large"), places, strict=True))
+        config = configuration_file(tmp_path, tiers, {"cheap": "small", "dear": "large"})
+        settings = {"policy": "cascade", "stopping": str(tmp_path / "policy.json")}
+        client = await stack.enter_async_context(routing(config, heartbeat_s=30.0, **settings))
+        got = await answered(client, asked_of(delivery=Delivery.HOLD))
+        assert got.token_ids == answer(6, 12)
+        [stage] = got.finished.stages
+        assert (stage.num_tokens, stage.plan_name, stage.next_plan_name) == (8, "cheap", "dear")
+        assert "go on to large" in stage.reason
 
 
 def test_a_threshold_on_the_mean() -> None:

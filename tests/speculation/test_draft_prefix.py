@@ -16,6 +16,7 @@ from tiercel.speculation.overtaken import _MOST_AT_ONCE
 from tiercel.types import Acceptance, Constraint, ConstraintForm, Plan, Rule
 from tiercel.wire.requests import TokenIds
 
+ENGINES = ["onnx", "native"]
 SAMPLINGS = pytest.mark.parametrize("sampling", [{}, HOT], ids=["greedy", "sampled"])
 
 
@@ -36,8 +37,9 @@ async def alone(fleet: Fleet, root: Replica, **options) -> tuple[Ask, Answer]:
 
 
 @SAMPLINGS
-async def test_a_right_beginning_is_accepted_in_blocks(fleet: Fleet, sampling: dict) -> None:
-    root = await fleet.model("root")
+@pytest.mark.parametrize("weights", [Weights(), Weights("int4", engine="native")], ids=ENGINES)
+async def test_a_right_beginning_is_accepted_in_blocks(fleet, weights, sampling) -> None:
+    root = await fleet.model("root", weights)
     asked, truth = await alone(fleet, root, **sampling)
     got = await plain(fleet, root, after(asked, root, truth.token_ids[:50]))
     assert got.same == truth.same

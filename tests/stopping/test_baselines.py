@@ -111,3 +111,28 @@ def test_with_recall_the_best_score_is_never_lost():
             reached = row > 0
             assert reached.any()
             assert (best[reached] == np.maximum(own[reached], best[state])).all()
+
+
+def test_the_tables_numbers_by_hand():
+    data = ladder(2000, 7, noise=1.5)
+    table = fit_tabular(data, 0.1, recall=True, num_bins=3, prior_rows=2.0)
+    scores = cross_fitted_scores(data)
+    bins = np.searchsorted(table.edges, scores)
+    best = np.maximum(bins[:, 0], bins[:, 1])
+    here = (best == 2) & (bins[:, 1] == 1)  # after stage 1 the fifth state: 3 + 1
+    kept = np.argmax(scores[:, :2], axis=1)
+    won = data.quality[np.arange(2000), kept][here].sum() + 2.0 * scores[bins == 2].mean()
+    assert here.sum() > 5
+    assert table.programme.rewards[1][4] == pytest.approx(won / (here.sum() + 2.0))
+    # From there the best bin stays 2, whatever stage 2 says: states 3, 4, 5.
+    chances = [
+        ((bins[here, 2] == own).sum() + 2.0 * (bins[:, 2] == own).mean()) / (here.sum() + 2.0)
+        for own in range(3)
+    ]
+    assert table.programme.transitions[1, 2][4].tolist() == pytest.approx([0, 0, 0, *chances])
+    assert table.programme.seconds == {(0, 1): 2.0, (1, 2): 4.0}
+
+
+def test_scores_that_differ_by_rounding_are_in_one_bin():
+    table = fit_tabular(blind_data(QUALITIES, SECONDS), 0.1, recall=True)
+    assert table.edges.tolist() == pytest.approx([0.45, 0.7, 0.875])

@@ -141,6 +141,13 @@ def test_matches_of_a_drafter_are_evidence_where_one_is_named():
     assert without.evidence[0, :, place:].tolist() == [[0.0] * 3] * 2
 
 
+def test_an_answer_that_was_cut_off_is_not_finished():
+    long = replace(outcome("small", range(4)), finish=FinishReason.LENGTH)
+    matrix = [cells("small", [long]), cells("large", [outcome("large", range(4))])]
+    data = stage_data(matrix, TIERS, ["nq_open_dev"], TIMES)
+    assert data.evidence[0, :, EVIDENCE_NAMES.index("finished")].tolist() == [0.0, 1.0]
+
+
 def test_sets_are_joined():
     matrix = [
         cells(tier, [outcome(tier, range(4), at=at)], set_name=name)
@@ -166,6 +173,9 @@ def test_what_cannot_be_paired_is_refused():
         stage_data([small, large], TIERS, ["nosuch"], TIMES)
     with pytest.raises(InvalidRequest, match="no prompt that all"):
         stage_data([small, other_prompt], TIERS, pair, TIMES)
+    asked_other = cells("large", [replace(outcome("large", [1]), prompt_hash=7)])
+    with pytest.raises(InvalidRequest, match="different prompts"):
+        stage_data([small, asked_other], TIERS, pair, TIMES)
     with pytest.raises(InvalidRequest, match="no score"):
         stage_data(no_score, TIERS, pair, TIMES)
     with pytest.raises(InvalidRequest, match="not timed"):

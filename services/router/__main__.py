@@ -73,7 +73,7 @@ async def opening(
         advice=advice,
         outcomes=outcomes,
         aftermath=Aftermath(conversations, times, log),
-        stoppers=_stoppers(settings, configuration),
+        stoppers=_stoppers(settings, configuration, times),
     )
     async with AsyncExitStack() as stack:
         stack.enter_context(log.writing())
@@ -106,10 +106,17 @@ def _trained(settings: Settings, configuration: tiers.Configuration) -> TrainedS
     return TrainedSeconds(Predictor.load(Path(settings.predictor)), configuration.plans)
 
 
-def _stoppers(settings: Settings, configuration: tiers.Configuration) -> Stoppers | None:
+def _stoppers(
+    settings: Settings, configuration: tiers.Configuration, times: ChainTimes
+) -> Stoppers | None:
     if not settings.stopping:
         return None
-    return trained_stoppers(Path(settings.stopping), configuration.plans)
+
+    def wait_s(name: str) -> float:
+        found = times.of(configuration.plans[name].plan(), "", {})
+        return found.begin_s if found is not None else 0.0
+
+    return trained_stoppers(Path(settings.stopping), configuration.plans, wait_s)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """A stopper that goes by fitted stopping policies, one for each check point."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,22 @@ from tiercel.stopping import policy_file
 from tiercel.stopping.evidence import EVIDENCE_NAMES, evidence_vector
 from tiercel.stopping.policy import GoOn, Stop, StoppingPolicy
 
+# Seconds before a plan begins, by its name.
+Waits = Callable[[str], float]
+
 
 class TrainedStopper:
     """Asks, for one answer, the policy of the check point that is reached."""
 
     def __init__(
-        self, policies: Sequence[StoppingPolicy], plan_names: Sequence[str], kind: str
+        self,
+        policies: Sequence[StoppingPolicy],
+        plan_names: Sequence[str],
+        kind: str,
+        waits: Waits,
     ) -> None:
         """`plan_names` are the plans that the policies' stages stand for."""
-        self.plan_names = tuple(plan_names)
+        self.plan_names, self._waits = tuple(plan_names), waits
         self._policies = {policy.prefix_tokens: policy for policy in policies}
         self.check_points = tuple(sorted(point for point in self._policies if point is not None))
         self._kind = kind
@@ -36,17 +43,27 @@ class TrainedStopper:
             return None
         stage, evidence = self.plan_names.index(state.plan_name), _evidence(state)
         best = self._best[0] if self._best is not None and policy.recall else None
-        closed = {
-            place: float("inf")
-            for place, name in enumerate(self.plan_names)
-            if place > stage and name not in state.available
-        }
-        found = policy.decide(stage, evidence, self._kind, best, closed)
+        seconds = self._seconds(policy, stage, state.available)
+        found = policy.decide(stage, evidence, self._kind, best, seconds)
         decision = self._decision(state, found)
         own = policy.scores.score(stage, evidence[None], (self._kind,))
         if state.is_over and (self._best is None or float(own[0]) > self._best[0]):
             self._best = float(own[0]), state.plan_name
         return decision
+
+    def _seconds(
+        self, policy: StoppingPolicy, stage: int, available: Sequence[str]
+    ) -> dict[int, float]:
+        """Return what each later stage would take now; infinite for one that takes no work."""
+        found = {}
+        for each in policy.continuations:
+            name = self.plan_names[each.following]
+            if each.stage == stage and name in available:
+                usual = each.kind_seconds.get(self._kind, each.mean_seconds)
+                found[each.following] = usual + self._waits(name)
+            elif each.stage == stage:
+                found[each.following] = float("inf")
+        return found
 
     def _policy(self, state: StageState) -> StoppingPolicy | None:
         """Return who decides: of an answer that is over, the next check point if no other does."""
@@ -73,10 +90,13 @@ class TrainedStopper:
         )
 
 
-def trained_stoppers(path: Path, plans: Mapping[str, Outline]) -> Stoppers:
+def trained_stoppers(
+    path: Path, plans: Mapping[str, Outline], waits: Waits = lambda _: 0.0
+) -> Stoppers:
     """Return what makes the stopper of an answer, from a policy's file or a folder of them.
 
     A stage is the plan of its name, or else the first plan whose root is the tier of its name.
+    `waits` says how long a plan's root would keep a request waiting now, on top of its work.
     Raises ModelUnavailable for a file that is none, policies that do not fit together, or a stage
     that is no plan here.
     """
@@ -90,7 +110,7 @@ def trained_stoppers(path: Path, plans: Mapping[str, Outline]) -> Stoppers:
     if len({policy.prefix_tokens for policy in policies}) < len(policies):
         raise ModelUnavailable(f"{path}: two policies are of one check point")
     names = [_plan_of(stage, plans, path) for stage in stages]
-    return lambda kind: TrainedStopper(policies, names, kind)
+    return lambda kind: TrainedStopper(policies, names, kind, waits)
 
 
 def _plan_of(stage: str, plans: Mapping[str, Outline], path: Path) -> str:

@@ -61,7 +61,7 @@ async def escalating(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(answering, "_FIRST_OUTAGE_S", first_outage_s)
         patch.setattr(watching, "_TIMEOUT_S", 30.0)
-        patch.setattr(main, "trained_stoppers", lambda path, plans: lambda kind: stopper)
+        patch.setattr(main, "trained_stoppers", lambda *_: lambda kind: stopper)
         async with routing(config, **options) as client:
             yield client
 

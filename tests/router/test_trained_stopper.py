@@ -84,6 +84,14 @@ def test_a_plan_that_takes_no_work_is_never_asked(folder) -> None:
     assert stopper.consider(state("cheap", UNSURE, available=())).next_plan_name == ""
 
 
+def test_a_plan_that_would_keep_it_waiting_is_dearer(folder) -> None:
+    for wait_s, following in ((0.5, "dear"), (60.0, "")):  # at 0.05 a second
+        stopper = trained_stoppers(folder, PLANS, {"dear": wait_s}.__getitem__)("one")
+        decision = stopper.consider(state("cheap", UNSURE))
+        assert decision.next_plan_name == following
+        assert decision.expected_s == pytest.approx(2.0 + wait_s)
+
+
 def test_at_the_end_the_better_answer_is_kept(folder) -> None:
     stopper = trained_stoppers(folder, PLANS)("one")
     assert stopper.recalls

@@ -8,7 +8,7 @@ import numpy as np
 
 from services.router.conversations import Conversations
 from services.router.fleet import Fleet
-from services.router.forecasting import Forecaster, Forecasts
+from services.router.forecasting import Forecaster, Forecasts, Planned
 from services.router.fresh import Fresh
 from services.router.guardrails import Guardrails, Refusal, may_be_picked
 from services.router.learned import Advice
@@ -71,7 +71,7 @@ class Decider:
         self._advice = advice
         self._conversations = conversations
         self._uniform, self._escalates = uniform, escalates
-        self._advised: Fresh[dict[str, Plan]] = Fresh()
+        self._advised: Fresh[dict[str, Planned]] = Fresh()
 
     def check(self, objective: Objective) -> None:
         """Raise NotFound for a plan or policy that is not here."""
@@ -118,7 +118,7 @@ class Decider:
         chosen = odds.drawn(self._uniform())
         return Decided(
             plan_name=chosen,
-            plan=plans[chosen],
+            plan=plans[chosen].plan,
             policy=name,
             reason=_reason(odds, chosen),
             propensity=odds.probabilities[chosen],
@@ -137,19 +137,19 @@ class Decider:
             raise NotFound(f"no policy {name!r} here; there is {', '.join(self._policies)}")
         return name, self._policies[name]
 
-    def _all_advised(self, kind: str, acceptance: Acceptance | None) -> dict[str, Plan]:
+    def _all_advised(self, kind: str, acceptance: Acceptance | None) -> dict[str, Planned]:
         return {
-            name: _under(self.advised(outline, kind), acceptance)
+            name: Planned.of(_under(self.advised(outline, kind), acceptance))
             for name, outline in self._plans.items()
         }
 
     def _refused(
-        self, forecasts: Forecasts, plans: Mapping[str, Plan], wishes: Wishes
+        self, forecasts: Forecasts, plans: Mapping[str, Planned], wishes: Wishes
     ) -> dict[str, Refusal]:
         return {
             one.plan_name: self._guardrails.refusal(
                 one,
-                plans[one.plan_name].tier,
+                plans[one.plan_name].plan.tier,
                 num_prompt_tokens=forecasts.num_prompt_tokens,
                 wishes=wishes,
             )

@@ -45,6 +45,23 @@ class Grader(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A plan, and what many requests ask of it; each is equal to itself only."""
+
+    plan: Plan
+    answer: str
+    pairs: tuple[str, ...]  # "drafter under verifier"
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Planned":
+        """Return the plan with what follows from it."""
+        pairs = (
+            f"{below.tier} under {part.tier}" for part in plan.walk() for below in part.drafters
+        )
+        return cls(plan, answer_of(plan), tuple(pairs))
+
+
 @dataclass(frozen=True)
 class Forecasts:
     """Of every plan, and the features behind them."""
@@ -73,7 +90,7 @@ class Forecaster:
         self._known: Fresh[PlanTimes | None] = Fresh()
 
     def forecast(
-        self, ask: Ask, plans: Mapping[str, Plan], kind: str, conversation: Remembered
+        self, ask: Ask, plans: Mapping[str, Planned], kind: str, conversation: Remembered
     ) -> Forecasts:
         """Return the forecasts of `plans`, every number of which is filled in."""
         graded = Graded() if self._grader is None else self._grader.grade(ask, conversation)
@@ -82,8 +99,8 @@ class Forecaster:
         made = _Making(ask, graded, trained, num_prompt_tokens)
         acceptance = {**trained.acceptance, **graded.acceptance}
         each = (
-            made.forecast(name, plan, self._of(plan, kind, acceptance), self._prices)
-            for name, plan in plans.items()
+            made.forecast(name, planned, self._of(planned, kind, acceptance), self._prices)
+            for name, planned in plans.items()
         )
         digest = self._grader.digest if self._grader else ""
         return Forecasts(tuple(each), num_prompt_tokens, graded.features, digest)
@@ -97,14 +114,14 @@ class Forecaster:
             max_new_tokens=ask.stop.max_new_tokens,
         )
 
-    def _of(self, plan: Plan, kind: str, acceptance: Mapping[str, float]) -> PlanTimes | None:
+    def _of(self, planned: Planned, kind: str, acceptance: Mapping[str, float]) -> PlanTimes | None:
         rates = {
             name: round(acceptance[name] * _RATE_STEPS) / _RATE_STEPS
-            for name in _pairs(plan)
+            for name in planned.pairs
             if name in acceptance
         }
-        key = (plan, kind, *rates.values())
-        return self._known.of(key, lambda: self._times.of(plan, kind, rates))
+        key = (planned, kind, *rates.items())
+        return self._known.of(key, lambda: self._times.of(planned.plan, kind, rates))
 
 
 @dataclass(frozen=True)
@@ -117,9 +134,9 @@ class _Making:
     num_prompt_tokens: float
 
     def forecast(
-        self, name: str, plan: Plan, times: PlanTimes | None, prices: Mapping[str, float]
+        self, name: str, planned: Planned, times: PlanTimes | None, prices: Mapping[str, float]
     ) -> Forecast:
-        answer = answer_of(plan)
+        plan, answer = planned.plan, planned.answer
         number = self._num_tokens(answer, plan.tier)
         if times is not None:
             seconds: float | None = times.seconds(self.num_prompt_tokens, number)
@@ -150,9 +167,3 @@ def tokens_of(prompt: Prompt) -> float:
     if isinstance(prompt, str):
         return len(prompt) / _CHARACTERS_PER_TOKEN
     return sum(len(message.content) for message in prompt) / _CHARACTERS_PER_TOKEN
-
-
-def _pairs(plan: Plan) -> list[str]:
-    return [
-        f"{drafter.tier} under {part.tier}" for part in plan.walk() for drafter in part.drafters
-    ]

@@ -1,14 +1,11 @@
 """Which plans give the same answer: its quality is its root's, unless a lossy rule has a say."""
 
-from functools import lru_cache
-
 from tiercel.decoding import in_force
 from tiercel.plan_text import Outline
 from tiercel.rules import is_lossy
 from tiercel.types import Plan
 
 
-@lru_cache(maxsize=1024)
 def answer_of(plan: Plan) -> str:
     """Return the name of the plan's answer; plans that share it differ in speed alone.
 

@@ -55,5 +55,9 @@ class DeadlineExceeded(TiercelError):
     """The time given for a request ran out."""
 
 
+class Unidentified(TiercelError):
+    """Who asks did not say who that is, in a way that can be believed."""
+
+
 class Unsupported(TiercelError):
     """The request is well-formed, but this tier cannot do what it asks."""

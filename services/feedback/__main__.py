@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from services.feedback import embedded
+from services.feedback.connection import Connection
 from services.feedback.estimates import Estimator
+from services.feedback.identity import Principals
+from services.feedback.operators import Operators
 from services.feedback.servicer import FeedbackServicer
 from services.feedback.settings import Settings
 from services.feedback.store import Memory, Store
@@ -15,6 +18,7 @@ from tiercel.launch import launch
 @asynccontextmanager
 async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
     """Connect to Redis, or start an embedded one, and follow what is learned."""
+    principals = Principals.read(settings.principals_file)
     async with AsyncExitStack() as stack:
         url = settings.store_url()
         if not url:
@@ -23,10 +27,16 @@ async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
             half_life_s=settings.half_life_s,
             dedup_s=settings.dedup_s,
             ratings_s=settings.ratings_s,
+            rating_half_life_s=settings.rating_half_life_s,
             max_cells=settings.max_cells,
+            keep_every_s=settings.keep_every_s,
+            max_ratings_per_rater=settings.max_ratings_per_rater,
         )
-        store = Store(url, memory, namespace=settings.namespace, timeout_s=settings.store_timeout_s)
-        stack.push_async_callback(store.close)
+        connection = Connection(
+            url, namespace=settings.namespace, timeout_s=settings.store_timeout_s
+        )
+        stack.push_async_callback(connection.close)
+        store = Store(connection, memory)
         feed = PolicyFeed(
             store,
             Estimator(settings.min_judged_tokens, settings.prior_tokens),
@@ -34,7 +44,7 @@ async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
             push_interval_s=settings.push_interval_s,
         )
         await stack.enter_async_context(feed.running())
-        yield FeedbackServicer(store, feed)
+        yield FeedbackServicer(store, feed, Operators(connection), principals)
 
 
 def main() -> None:

@@ -1,15 +1,14 @@
-"""The sums that outcomes add up to, by cell: one for each pair and each tier, by kind of request.
+"""The sums that events add up to, by cell: of a pair, a tier, a rule, a root; by kind of request.
 
 Adding is all that happens to a cell, so that events may come in any order and from any replica.
 """
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tiercel.learning import Outcome
-from tiercel.types import PairStats, TierStats
 
 ALL_KINDS = ""
 Sums = Mapping[str, float]
@@ -17,7 +16,7 @@ Sums = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Cell:
-    """What a number of outcomes have in common: (pair, drafter, verifier) or (tier, name)."""
+    """What a number of events have in common, such as (pair, drafter, verifier)."""
 
     subject: tuple[str, ...]
     kind: str = ALL_KINDS
@@ -36,6 +35,31 @@ class Cell:
     def of_tier(cls, tier: str, kind: str) -> "Cell":
         """Return the cell of a tier's own passes."""
         return cls(("tier", tier), kind)
+
+    @classmethod
+    def of_speed(cls, tier: str, band: int) -> "Cell":
+        """Return the cell of a tier's answers from so many open requests on."""
+        return cls(("speed", tier, str(band)))
+
+    @classmethod
+    def of_rule(cls, rule: str, kind: str) -> "Cell":
+        """Return the cell of answers under a lossy rule."""
+        return cls(("rule", rule), kind)
+
+    @classmethod
+    def of_level(cls, rule: str, strictness: float, kind: str) -> "Cell":
+        """Return the cell of audits at a strictness that was set to certify it."""
+        return cls(("level", rule, f"{strictness:.3f}"), kind)
+
+    @classmethod
+    def of_quality(cls, root: str, kind: str) -> "Cell":
+        """Return the cell of ratings of one root's answers."""
+        return cls(("quality", root), kind)
+
+    @property
+    def fades(self) -> bool:
+        """Whether old events weigh less: a certificate counts audits, whenever they were."""
+        return self.subject[0] != "level"
 
     @classmethod
     def named(cls, name: str) -> "Cell":
@@ -57,17 +81,19 @@ class Snapshot:
     epoch: str
     version: int
     cells: Mapping[Cell, Sums] = field(default_factory=dict)
+    frozen: str | None = None  # why nothing is learned now; None: it is
 
 
-def deltas(outcome: Outcome) -> Iterator[tuple[Cell, Sums]]:
-    """Yield what an outcome adds to which cell, those of all kinds first."""
-    kinds = [ALL_KINDS] if outcome.kind == ALL_KINDS else [ALL_KINDS, outcome.kind]
-    for kind in kinds:
-        for pair in outcome.usage.pairs:
-            yield Cell.of_pair(pair.drafter, pair.verifier, kind), _pair_sums(pair)
-        for tier in outcome.usage.tiers:
-            if tier.num_forward_passes:
-                yield Cell.of_tier(tier.tier, kind), _tier_sums(tier, outcome.usage.pairs)
+def kinds_of(kind: str) -> list[str]:
+    """Return what a request of a kind counts for: all kinds together, and its own."""
+    return [ALL_KINDS] if kind == ALL_KINDS else [ALL_KINDS, kind]
+
+
+def rated_cells(outcome: Outcome) -> list[Cell]:
+    """Return the cells that ratings of an outcome's answer concern; none without a plan."""
+    if outcome.plan is None:
+        return []
+    return [Cell.of_quality(outcome.plan.tier, kind) for kind in kinds_of(outcome.kind)]
 
 
 def faded(text: str, *, at_ms: float, half_life_s: float) -> Sums | None:
@@ -82,32 +108,3 @@ def faded(text: str, *, at_ms: float, half_life_s: float) -> Sums | None:
     age_s = max(0.0, at_ms - sums.pop("at")) / 1000
     kept = 0.5 ** (age_s / half_life_s)
     return {name: value * kept for name, value in sums.items()}
-
-
-def _pair_sums(pair: PairStats) -> Sums:
-    alike = {"compared": pair.num_compared, "variation": pair.total_variation}
-    return (alike if pair.num_compared else {}) | {
-        "accepted": pair.num_accepted_tokens,
-        "rejected": pair.num_rejected_tokens,
-        "drafts": pair.num_drafts,
-        "draft_tokens": pair.num_draft_tokens,
-        "draft_s": pair.draft_compute_s,
-        "late": pair.num_late,
-    }
-
-
-def _tier_sums(tier: TierStats, pairs: tuple[PairStats, ...]) -> Sums:
-    """Return the sums of a least-squares line: seconds of a pass over its width in tokens.
-
-    Only the mean width and time of a request are known; each weighs as many passes as it had.
-    """
-    passes = tier.num_forward_passes
-    drafted = sum(pair.num_draft_tokens for pair in pairs if pair.verifier == tier.tier)
-    width = 1 + drafted / passes
-    return {
-        "passes": passes,
-        "pass_s": tier.compute_s,
-        "width": passes * width,
-        "width_squared": passes * width**2,
-        "width_s": width * tier.compute_s,
-    }

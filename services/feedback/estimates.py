@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from services.feedback.cells import ALL_KINDS, Cell, Snapshot, Sums
 from services.feedback.cold_start import ColdStart
+from services.feedback.qualities import root_qualities
+from services.feedback.speeds import tier_policies
 from tiercel.decoding import Level, best_num_speculative_tokens, draft_confidence
 from tiercel.learning import LearnedPolicy, PairPolicy
 
@@ -24,11 +26,20 @@ class Estimator:
 
     min_judged_tokens: int = 200
     prior_tokens: float = 50.0  # judged tokens that the rate over all kinds counts for
+    min_requests: float = 5.0  # answers of a tier behind what is said of its speed
 
     def policy(self, snapshot: Snapshot) -> LearnedPolicy:
         """Return what the cells say about each pair and kind of which enough is known."""
         found = sorted(self._pairs(snapshot.cells), key=lambda p: (p.verifier, p.drafter, p.kind))
-        return LearnedPolicy(snapshot.epoch, snapshot.version, tuple(found))
+        return LearnedPolicy(
+            snapshot.epoch,
+            snapshot.version,
+            tuple(found),
+            tiers=tier_policies(snapshot.cells, _pass_times(snapshot.cells), self.min_requests),
+            qualities=root_qualities(snapshot.cells),
+            frozen=snapshot.frozen is not None,
+            frozen_reason=snapshot.frozen or "",
+        )
 
     def _pairs(self, cells: Cells) -> Iterator[PairPolicy]:
         pairs = [cell for cell in cells if cell.subject[0] == "pair"]
@@ -75,6 +86,16 @@ def _of_all_kinds(rates: Mapping[Cell, float]) -> dict[tuple[str, str], float]:
     """Return the rates over all kinds by drafter and verifier."""
     whole = {cell: rate for cell, rate in rates.items() if cell.kind == ALL_KINDS}
     return {(cell.subject[1], cell.subject[2]): rate for cell, rate in whole.items()}
+
+
+def _pass_times(cells: Cells) -> dict[str, tuple[float, float]]:
+    """Return, by tier, seconds of a pass over one token and of each further one."""
+    lines = {
+        cell.subject[1]: Line.fitted(sums)
+        for cell, sums in cells.items()
+        if cell.subject[0] == "tier" and cell.kind == ALL_KINDS and sums.get("passes")
+    }
+    return {tier: (line.step_s(1), line.slope_s) for tier, line in lines.items()}
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ Results are applied, duplicate, failed (the store is away) and refused (the requ
 
 from prometheus_client import Counter, Gauge
 
-outcomes = Counter(
-    "tiercel_feedback_outcomes",
-    "Outcomes reported, by result",
+events = Counter(
+    "tiercel_feedback_events",
+    "Outcomes, scores and audits reported, by result",
     ["result"],
 )
 ratings = Counter("tiercel_feedback_ratings", "Ratings given, by result", ["result"])

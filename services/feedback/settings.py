@@ -37,6 +37,20 @@ class Settings(config.Settings):
     ratings_s: float = Field(
         default=7 * 24 * 3600.0, gt=0, description="seconds for which ratings are kept"
     )
+    rating_half_life_s: float = Field(
+        default=7 * 24 * 3600.0, gt=0, description="seconds after which a rating weighs half"
+    )
+    max_ratings_per_rater: int = Field(
+        default=600, ge=1, description="ratings of one rater that are learned from in an hour"
+    )
+    keep_every_s: float = Field(
+        default=600.0, gt=0, description="seconds between versions that are kept to roll back to"
+    )
+    principals_file: Path | None = Field(
+        default=None,
+        description="JSON file of names and the sha256 of their tokens; where it is given, calls"
+        " that change what is learned need one of them",
+    )
     max_cells: int = Field(
         default=4096, ge=1, description="pairs and tiers times kinds to keep sums of"
     )

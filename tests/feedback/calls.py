@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 
 from tests.feedback.conftest import Stub
 from tiercel import rpc
-from tiercel.learning import LearnedPolicy, Outcome
+from tiercel.learning import Event, LearnedPolicy
 from tiercel.v1 import feedback_pb2
-from tiercel.wire.feedback import outcome_to_pb, policy_from_pb
+from tiercel.wire.feedback import report_to_pb
+from tiercel.wire.learned import policy_from_pb
 
 
-async def report(stub: Stub, *outcomes: Outcome) -> tuple[int, int]:
-    request = feedback_pb2.ReportRequest(outcomes=[outcome_to_pb(o) for o in outcomes])
+async def report(stub: Stub, *events: Event) -> tuple[int, int]:
     with rpc.translated():
-        response = await stub.Report(request)
+        response = await stub.Report(report_to_pb(events))
     return response.num_applied, response.num_duplicates
 
 

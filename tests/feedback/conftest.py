@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.feedback.__main__ import opening
+from services.feedback.connection import Connection
 from services.feedback.settings import Settings
 from services.feedback.store import Memory, Store
 from tests.feedback.servers import BINARIES, RedisServer
@@ -62,9 +63,9 @@ async def open_store() -> AsyncIterator[OpenStore]:
             namespace: str = "test",
             timeout_s: float = 30.0,
         ) -> Store:
-            store = Store(url, memory or Memory(), namespace=namespace, timeout_s=timeout_s)
-            stack.push_async_callback(store.close)
-            return store
+            connection = Connection(url, namespace=namespace, timeout_s=timeout_s)
+            stack.push_async_callback(connection.close)
+            return Store(connection, memory or Memory())
 
         yield opened
 

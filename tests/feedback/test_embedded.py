@@ -13,6 +13,7 @@ import pytest
 import redis.asyncio
 
 from services.feedback import embedded
+from services.feedback.connection import Connection
 from services.feedback.store import Memory, Store
 from tests.feedback.outcomes import outcome
 from tiercel.errors import InvalidRequest, Unavailable
@@ -67,17 +68,19 @@ async def test_what_was_learned_is_there_at_the_next_start(folder: Path):
     for expected in (True, False):
         async with embedded.running(folder) as url:
             assert len(servers_in(folder)) == 1
-            store = Store(url, Memory(), namespace="test", timeout_s=30.0)
+            connection = Connection(url, namespace="test", timeout_s=30.0)
+            store = Store(connection, Memory())
             assert await store.apply([outcome(event_id="once")]) == [expected]
-            await store.close()
+            await connection.close()
         assert servers_in(folder) == []
 
 
 async def test_a_killed_server_comes_back_with_its_data(folder: Path):
     async with embedded.running(folder) as url:
-        store = Store(url, Memory(), namespace="test", timeout_s=30.0)
+        connection = Connection(url, namespace="test", timeout_s=30.0)
+        store = Store(connection, Memory())
         await store.apply([outcome(event_id="once")])
-        assert await store._client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]
+        assert await connection.client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]
         [first] = servers_in(folder)
         os.kill(first, signal.SIGKILL)
         while True:
@@ -87,7 +90,7 @@ async def test_a_killed_server_comes_back_with_its_data(folder: Path):
             except Unavailable:
                 await asyncio.sleep(0.02)
         assert first not in servers_in(folder)
-        await store.close()
+        await connection.close()
     assert servers_in(folder) == []
 
 

@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from services.feedback.cells import Cell, Snapshot, deltas
+from services.feedback.cells import Cell, Snapshot
+from services.feedback.deltas import deltas
 from services.feedback.estimates import Estimator, Line
 from tests.feedback.outcomes import outcome
 from tiercel.decoding import Level, draft_confidence

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.feedback.cells import Cell, deltas
+from services.feedback.cells import Cell
+from services.feedback.deltas import deltas
 from tiercel.errors import InvalidRequest
 from tiercel.learning import Outcome
 from tiercel.types import FinishReason, PairStats, Usage

@@ -89,7 +89,7 @@ async def test_a_replica_pushes_what_another_learned(
 async def test_without_hints_changes_are_found_by_looking(
     valkey: RedisServer, start_service: StartService, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("services.feedback.store.Store.hints", no_hints)
+    monkeypatch.setattr("services.feedback.connection.Connection.hints", no_hints)
     stub = await start_service(valkey.url)
     policies = watch(stub)
     await until_version(policies, 0)

@@ -83,7 +83,9 @@ async def test_the_service_starts_without_redis_and_finds_it_later(
 async def test_the_service_stops_though_a_cancellation_is_dropped(
     valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("services.feedback.store.Store.hints", hints_that_drop_a_cancellation)
+    monkeypatch.setattr(
+        "services.feedback.connection.Connection.hints", hints_that_drop_a_cancellation
+    )
     async with asyncio.timeout(60):
         async with rpc.server(opening(Settings(redis_url=SecretStr(valkey.url))), "localhost:0"):
             await asyncio.sleep(0)

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Sequence
 
 from tiercel import rpc
-from tiercel.learning import LearnedPolicy, Outcome, Rating
+from tiercel.learning import Event, LearnedPolicy, Rating
 from tiercel.v1 import feedback_pb2
 from tiercel.v1.feedback_pb2_grpc import FeedbackStub
-from tiercel.wire.feedback import outcome_to_pb, policy_from_pb, rating_to_pb
+from tiercel.wire.feedback import rating_to_pb, report_to_pb
+from tiercel.wire.learned import policy_from_pb
 
 _TIMEOUT_S = 5.0
 
@@ -22,11 +23,10 @@ class FeedbackClient:
         """Close the connection; open calls end."""
         await self._channel.close()
 
-    async def report(self, outcomes: Sequence[Outcome]) -> None:
-        """Report outcomes; doing so twice does no harm. Raises TiercelError."""
-        request = feedback_pb2.ReportRequest(outcomes=[outcome_to_pb(one) for one in outcomes])
+    async def report(self, events: Sequence[Event]) -> None:
+        """Report events; doing so twice does no harm. Raises TiercelError."""
         with rpc.translated():
-            await self._feedback.Report(request, timeout=_TIMEOUT_S)
+            await self._feedback.Report(report_to_pb(events), timeout=_TIMEOUT_S)
 
     async def rate(self, rating: Rating) -> bool:
         """Rate an answer; return whether the rating was new. Raises TiercelError."""

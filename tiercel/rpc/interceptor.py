@@ -79,6 +79,10 @@ class ErrorsToStatus(grpc.aio.ServerInterceptor):
             return grpc.unary_unary_rpc_method_handler(
                 self._counted(_unary(handler.unary_unary, method)), **coders
             )
+        if handler.stream_unary:
+            return grpc.stream_unary_rpc_method_handler(
+                self._counted(_unary(handler.stream_unary, method)), **coders
+            )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
                 self._counted(_stream(handler.unary_stream, method)), **coders

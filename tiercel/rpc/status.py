@@ -27,6 +27,7 @@ CODES: dict[type[errors.TiercelError], grpc.StatusCode] = {
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Unsupported: grpc.StatusCode.UNIMPLEMENTED,
+    errors.Unidentified: grpc.StatusCode.UNAUTHENTICATED,
 }
 _BY_NAME = {cls.__name__: cls for cls in CODES}
 # What a status means when the peer attached no reason: it came from gRPC itself or a stranger.
@@ -38,6 +39,7 @@ _BY_CODE = {
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Overloaded,
     grpc.StatusCode.UNIMPLEMENTED: errors.Unsupported,
+    grpc.StatusCode.UNAUTHENTICATED: errors.Unidentified,
 }
 
 

@@ -1,19 +1,57 @@
-"""Outcomes, ratings and learned policies to protobuf and back."""
+"""Events to learn from, and ratings, to protobuf and back; what is unsound is refused."""
 
-import math
 from collections.abc import Sequence
 
 from tiercel.errors import InvalidRequest
-from tiercel.learning import LearnedPolicy, Outcome, PairPolicy, Rating
+from tiercel.learning import Audit, DraftScore, Event, Outcome, Rating
+from tiercel.types import Rule
 from tiercel.v1 import decoding_pb2, feedback_pb2
-from tiercel.wire.plans import plan_from_pb, plan_to_pb
-from tiercel.wire.results import reason_from_pb, reason_to_pb, usage_from_pb, usage_to_pb
+from tiercel.wire.checks import (
+    check_compute,
+    check_count,
+    check_finite,
+    check_length,
+    check_name,
+    check_share,
+)
+from tiercel.wire.decisions import candidate_from_pb, candidate_to_pb, stage_from_pb, stage_to_pb
+from tiercel.wire.plans import acceptance_from_pb, plan_from_pb, plan_to_pb, rule_to_pb
+from tiercel.wire.results import (
+    reason_from_pb,
+    reason_to_pb,
+    rule_use_from_pb,
+    rule_use_to_pb,
+    usage_from_pb,
+    usage_to_pb,
+)
 
-MAX_OUTCOMES = 256  # in one report
-MAX_PAIRS = 64  # and tiers, in one outcome
+MAX_EVENTS = 256  # of one sort, in one report
+MAX_PAIRS = 64  # and tiers, candidates and stages, in one outcome
 MAX_POSITIONS = 64
-MAX_NAME_LENGTH = 128
-MAX_COMPUTE_NS = 24 * 3600 * 10**9
+METHODS = ("score", "judge", "likelihood")
+_NAMES = ("decision_id", "request_id", "kind", "plan_name", "policy", "policy_epoch", "session_id")
+
+
+def report_to_pb(events: Sequence[Event]) -> feedback_pb2.ReportRequest:
+    """Return the message for events of any sorts."""
+    return feedback_pb2.ReportRequest(
+        outcomes=[outcome_to_pb(one) for one in events if isinstance(one, Outcome)],
+        draft_scores=[
+            feedback_pb2.DraftScore(**vars(one)) for one in events if isinstance(one, DraftScore)
+        ],
+        audits=[_audit_to_pb(one) for one in events if isinstance(one, Audit)],
+    )
+
+
+def events_from_pb(message: feedback_pb2.ReportRequest) -> list[Event]:
+    """Return the events; raises InvalidRequest if there are too many or one is bad."""
+    for field in ("outcomes", "draft_scores", "audits"):
+        check_count(getattr(message, field), field, MAX_EVENTS)
+    return [
+        *(outcome_from_pb(one, f"outcomes[{i}].") for i, one in enumerate(message.outcomes)),
+        *(_score_from_pb(one, f"draft_scores[{i}].") for i, one in enumerate(message.draft_scores)),
+        *(_audit_from_pb(one, f"audits[{i}].") for i, one in enumerate(message.audits)),
+    ]
 
 
 def outcome_to_pb(outcome: Outcome) -> feedback_pb2.Outcome:
@@ -28,15 +66,16 @@ def outcome_to_pb(outcome: Outcome) -> feedback_pb2.Outcome:
         propensity=outcome.propensity,
         reason=reason_to_pb(outcome.reason),
         usage=usage_to_pb(outcome.usage),
+        candidates=[candidate_to_pb(one) for one in outcome.candidates],
+        policy=outcome.policy,
+        policy_epoch=outcome.policy_epoch,
+        policy_version=outcome.policy_version,
+        forced=outcome.forced,
+        stages=[stage_to_pb(one) for one in outcome.stages],
+        rule_use=rule_use_to_pb(outcome.rule_use) if outcome.rule_use else None,
+        session_id=outcome.session_id,
+        num_outstanding=outcome.num_outstanding,
     )
-
-
-def outcomes_from_pb(messages: Sequence[feedback_pb2.Outcome]) -> list[Outcome]:
-    """Return the outcomes; raises InvalidRequest if there are too many or one is bad."""
-    _check_count(messages, "outcomes", MAX_OUTCOMES)
-    return [
-        outcome_from_pb(message, f"outcomes[{index}].") for index, message in enumerate(messages)
-    ]
 
 
 def outcome_from_pb(message: feedback_pb2.Outcome, where: str = "") -> Outcome:
@@ -44,11 +83,7 @@ def outcome_from_pb(message: feedback_pb2.Outcome, where: str = "") -> Outcome:
 
     `where` goes before the names of fields in that error.
     """
-    _check_name(message.event_id, f"{where}event_id")
-    for field in ("decision_id", "request_id", "kind", "plan_name"):
-        _check_length(getattr(message, field), where + field)
-    _check_share(message.propensity, f"{where}propensity")
-    _check_usage(message.usage, f"{where}usage.")
+    _check_outcome(message, where)
     return Outcome(
         event_id=message.event_id,
         decision_id=message.decision_id,
@@ -59,121 +94,107 @@ def outcome_from_pb(message: feedback_pb2.Outcome, where: str = "") -> Outcome:
         propensity=message.propensity,
         reason=reason_from_pb(message.reason),
         usage=usage_from_pb(message.usage),
+        candidates=tuple(candidate_from_pb(one) for one in message.candidates),
+        policy=message.policy,
+        policy_epoch=message.policy_epoch,
+        policy_version=message.policy_version,
+        forced=message.forced,
+        stages=tuple(stage_from_pb(one) for one in message.stages),
+        rule_use=rule_use_from_pb(message.rule_use) if message.HasField("rule_use") else None,
+        session_id=message.session_id,
+        num_outstanding=message.num_outstanding,
     )
 
 
 def rating_to_pb(rating: Rating) -> feedback_pb2.RateRequest:
     """Return the message for a rating."""
-    return feedback_pb2.RateRequest(
-        event_id=rating.event_id,
-        decision_id=rating.decision_id,
-        score=rating.score,
-        rater=rating.rater,
-    )
+    return feedback_pb2.RateRequest(**vars(rating))
 
 
 def rating_from_pb(message: feedback_pb2.RateRequest) -> Rating:
     """Return the rating; raises InvalidRequest for a missing name or a score outside [0, 1]."""
     for field in ("event_id", "decision_id", "rater"):
-        _check_name(getattr(message, field), field)
-    _check_share(message.score, "score")
+        check_name(getattr(message, field), field)
+    check_share(message.score, "score")
     return Rating(message.event_id, message.decision_id, message.score, message.rater)
 
 
-def policy_to_pb(policy: LearnedPolicy) -> feedback_pb2.LearnedPolicy:
-    """Return the message for everything learned."""
-    return feedback_pb2.LearnedPolicy(
-        epoch=policy.epoch,
-        version=policy.version,
-        pairs=[_pair_policy_to_pb(pair) for pair in policy.pairs],
+def _score_from_pb(message: feedback_pb2.DraftScore, where: str) -> DraftScore:
+    for field in ("event_id", "drafter", "verifier"):
+        check_name(getattr(message, field), where + field)
+    for field in ("decision_id", "kind"):
+        check_length(getattr(message, field), where + field)
+    return DraftScore(
+        **{field.name: getattr(message, field.name) for field in message.DESCRIPTOR.fields}
     )
 
 
-def policy_from_pb(message: feedback_pb2.LearnedPolicy) -> LearnedPolicy:
-    """Return everything learned; raises InvalidRequest for a value that nobody can follow."""
-    pairs = tuple(_pair_policy_from_pb(pair) for pair in message.pairs)
-    return LearnedPolicy(message.epoch, message.version, pairs)
+def _audit_to_pb(audit: Audit) -> feedback_pb2.Audit:
+    return feedback_pb2.Audit(**vars(audit) | {"rule": rule_to_pb(audit.rule)})
 
 
-def _pair_policy_to_pb(pair: PairPolicy) -> feedback_pb2.PairPolicy:
-    return feedback_pb2.PairPolicy(
-        drafter=pair.drafter,
-        verifier=pair.verifier,
-        kind=pair.kind,
-        num_speculative_tokens=pair.num_speculative_tokens,
-        draft_confidence=pair.draft_confidence,
-        acceptance_rate=pair.acceptance_rate,
-        num_judged_tokens=pair.num_judged_tokens,
-        draft_ns_per_token=pair.draft_s_per_token * 1e9,
-        verify_ns_per_pass=pair.verify_s_per_pass * 1e9,
-    )
+def _audit_from_pb(message: feedback_pb2.Audit, where: str) -> Audit:
+    check_name(message.event_id, f"{where}event_id")
+    for field in ("decision_id", "kind", "policy_epoch"):
+        check_length(getattr(message, field), where + field)
+    for field in ("strictness", "divergence"):
+        check_share(getattr(message, field), where + field)
+    check_finite(message.loss, f"{where}loss")
+    if message.method not in METHODS:
+        raise InvalidRequest(f"{where}method", message.method, f"is none of {', '.join(METHODS)}")
+    values = {field.name: getattr(message, field.name) for field in message.DESCRIPTOR.fields}
+    return Audit(**values | {"rule": rule_from_pb(message.rule, f"{where}rule")})
 
 
-def _pair_policy_from_pb(message: feedback_pb2.PairPolicy) -> PairPolicy:
-    _check_share(message.draft_confidence, "draft_confidence")
-    _check_share(message.acceptance_rate, "acceptance_rate")
-    for field in ("draft_ns_per_token", "verify_ns_per_pass"):
-        value = getattr(message, field)
-        if not 0.0 <= value <= MAX_COMPUTE_NS:
-            raise InvalidRequest(field, value, "must be a time of at most a day")
-    return PairPolicy(
-        drafter=message.drafter,
-        verifier=message.verifier,
-        kind=message.kind,
-        num_speculative_tokens=message.num_speculative_tokens,
-        draft_confidence=message.draft_confidence,
-        acceptance_rate=message.acceptance_rate,
-        num_judged_tokens=message.num_judged_tokens,
-        draft_s_per_token=message.draft_ns_per_token / 1e9,
-        verify_s_per_pass=message.verify_ns_per_pass / 1e9,
-    )
+def rule_from_pb(number: decoding_pb2.AcceptanceRule.ValueType, field: str) -> Rule:
+    """Return the rule; raises InvalidRequest, by the name of `field`, for one that is not known."""
+    try:
+        return acceptance_from_pb(decoding_pb2.Acceptance(rule=number)).rule
+    except InvalidRequest:
+        raise InvalidRequest(field, number, "is no rule that is known here") from None
+
+
+def _check_outcome(message: feedback_pb2.Outcome, where: str) -> None:
+    check_name(message.event_id, f"{where}event_id")
+    for field in _NAMES:
+        check_length(getattr(message, field), where + field)
+    check_share(message.propensity, f"{where}propensity")
+    for field in ("candidates", "stages"):
+        check_count(getattr(message, field), where + field, MAX_PAIRS)
+    _check_usage(message.usage, f"{where}usage.")
+    if message.HasField("rule_use"):
+        _check_rule_use(message.rule_use, f"{where}rule_use.")
+
+
+def _check_rule_use(use: decoding_pb2.RuleUse, where: str) -> None:
+    rule_from_pb(use.rule, f"{where}rule")
+    check_share(use.strictness, f"{where}strictness")
+    check_finite(use.logprob_gap, f"{where}logprob_gap")
+    if use.num_divergent_tokens > use.num_compared_tokens:
+        why = "more tokens diverge than were compared"
+        raise InvalidRequest(f"{where}num_divergent_tokens", use.num_divergent_tokens, why)
 
 
 def _check_usage(usage: decoding_pb2.Usage, where: str) -> None:
-    _check_count(usage.pairs, f"{where}pairs", MAX_PAIRS)
-    _check_count(usage.tiers, f"{where}tiers", MAX_PAIRS)
+    check_count(usage.pairs, f"{where}pairs", MAX_PAIRS)
+    check_count(usage.tiers, f"{where}tiers", MAX_PAIRS)
+    check_compute(usage.time_to_first_token_ns, f"{where}time_to_first_token_ns")
     for index, pair in enumerate(usage.pairs):
         _check_pair(pair, f"{where}pairs[{index}].")
     for index, tier in enumerate(usage.tiers):
-        _check_name(tier.tier, f"{where}tiers[{index}].tier")
-        _check_compute(tier.compute_ns, f"{where}tiers[{index}].compute_ns")
-        _check_compute(tier.prefill_ns, f"{where}tiers[{index}].prefill_ns")
+        check_name(tier.tier, f"{where}tiers[{index}].tier")
+        check_compute(tier.compute_ns, f"{where}tiers[{index}].compute_ns")
+        check_compute(tier.prefill_ns, f"{where}tiers[{index}].prefill_ns")
 
 
 def _check_pair(pair: decoding_pb2.PairStats, where: str) -> None:
-    _check_name(pair.drafter, f"{where}drafter")
-    _check_name(pair.verifier, f"{where}verifier")
-    _check_count(pair.accepted_per_position, f"{where}accepted_per_position", MAX_POSITIONS)
-    _check_compute(pair.draft_compute_ns, f"{where}draft_compute_ns")
+    check_name(pair.drafter, f"{where}drafter")
+    check_name(pair.verifier, f"{where}verifier")
+    check_count(pair.accepted_per_position, f"{where}accepted_per_position", MAX_POSITIONS)
+    check_compute(pair.draft_compute_ns, f"{where}draft_compute_ns")
     if pair.num_accepted_tokens + pair.num_rejected_tokens > pair.num_draft_tokens:
         why = "more tokens are accepted and rejected than were drafted"
         raise InvalidRequest(f"{where}num_draft_tokens", pair.num_draft_tokens, why)
     if not 0.0 <= pair.total_variation <= pair.num_compared:  # NaN too
         why = "must be from 0 to num_compared"
         raise InvalidRequest(f"{where}total_variation", pair.total_variation, why)
-
-
-def _check_name(name: str, field: str) -> None:
-    if not name:
-        raise InvalidRequest(field, name, "must be set")
-    _check_length(name, field)
-
-
-def _check_length(text: str, field: str) -> None:
-    if len(text) > MAX_NAME_LENGTH:
-        raise InvalidRequest(field, text, f"must have at most {MAX_NAME_LENGTH} characters")
-
-
-def _check_count(entries: Sequence[object], field: str, limit: int) -> None:
-    if len(entries) > limit:
-        raise InvalidRequest(field, len(entries), f"at most {limit} entries")
-
-
-def _check_share(value: float, field: str) -> None:
-    if not math.isfinite(value) or not 0.0 <= value <= 1.0:
-        raise InvalidRequest(field, value, "must be in [0, 1]")
-
-
-def _check_compute(nanoseconds: int, field: str) -> None:
-    if nanoseconds > MAX_COMPUTE_NS:
-        raise InvalidRequest(field, nanoseconds, "must be at most a day")

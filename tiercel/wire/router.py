@@ -19,10 +19,10 @@ from tiercel.routing.policy import Wishes
 from tiercel.sessions import Ask, Delivery, Objective, SessionEnd
 from tiercel.v1 import decoding_pb2, router_pb2
 from tiercel.wire.answers import committed_to_pb, end_to_pb
+from tiercel.wire.checks import MAX_NAME_LENGTH
 from tiercel.wire.constraints import constraint_from_pb
 from tiercel.wire.decisions import candidate_to_pb, stage_to_pb
 from tiercel.wire.descriptions import description_to_pb
-from tiercel.wire.feedback import MAX_NAME_LENGTH
 from tiercel.wire.outlines import outline_from_pb
 from tiercel.wire.plans import acceptance_from_pb, plan_to_pb, rule_to_pb
 from tiercel.wire.requests import (

@@ -1,17 +1,27 @@
--- Keeps one rating of a decision, once.
+-- Keeps one rating of a decision, once, and learns from it if the decision's outcome is known;
+-- else that learns from it when it comes.
 --
--- KEYS: the state, the ratings of the decision, the mark of this event.
+-- KEYS: the state, the cells, the mark of this event, the decision, its ratings, the rater's count.
 -- ARGV: how long the mark lives (ms), how long ratings live (ms), most raters of one decision,
---   rater, score. A rater who rates again replaces the score.
--- Returns 1, or 0 if the event was known.
-local state, ratings, mark = KEYS[1], KEYS[2], KEYS[3]
+--   rater, score, channel for hints, most ratings of one rater in a while, how long that is (ms). A
+--   rater who rates again replaces the score; what was learned from the first one stays.
+-- Returns 1, 0 if the event was known, -1 if the rater has rated too much for now.
+local state, cells, mark, decision, ratings, count = unpack(KEYS, 1, 6)
 local rater, score = ARGV[4], tonumber(ARGV[5])
 if not score or not (score >= 0 and score <= 1) then return redis.error_reply('UNSOUND score') end
+redis.call('HLEN', state)
+redis.call('HLEN', cells)
 if not redis.call('SET', mark, '1', 'NX', 'PX', ARGV[1]) then return 0 end
-if redis.call('HEXISTS', ratings, rater) == 1
-  or redis.call('HLEN', ratings) < tonumber(ARGV[3]) then
-  redis.call('HSET', ratings, rater, string.format('%.17g', score))
-  redis.call('PEXPIRE', ratings, ARGV[2])
-end
+if redis.call('INCR', count) == 1 then redis.call('PEXPIRE', count, ARGV[8]) end
+if tonumber(redis.call('GET', count)) > tonumber(ARGV[7]) then return -1 end
+local again = redis.call('HEXISTS', ratings, rater) == 1
+if not again and redis.call('HLEN', ratings) >= tonumber(ARGV[3]) then return 1 end
+redis.call('HSET', ratings, rater, digits(score))
+redis.call('PEXPIRE', ratings, ARGV[2])
 redis.call('HINCRBY', state, 'num_ratings', 1)
+local rated = redis.call('GET', decision)
+if again or not rated or frozen(state) then return 1 end
+local now = clock()
+rate(state, cells, now, rated, score)
+versioned(state, now, ARGV[6])
 return 1

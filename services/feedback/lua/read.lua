@@ -3,7 +3,8 @@
 -- KEYS: the state, the cells. ARGV: the epoch and the version that the caller has, and an epoch
 -- to take if the store has none, or if it went back in time under its old one (a backup, a
 -- failover that lost writes): versions of before do not compare with those of after.
--- Returns {epoch, version}, and if these are news {epoch, version, at, {name, sums, ...}}.
+-- Returns {epoch, version}, and if these are news {epoch, version, at, {name, sums, ...}, why it is
+-- frozen, or false}.
 local state, cells = KEYS[1], KEYS[2]
 local have_epoch, have_version = ARGV[1], tonumber(ARGV[2])
 local epoch = redis.call('HGET', state, 'epoch')
@@ -13,4 +14,5 @@ if not epoch or (epoch == have_epoch and version < have_version) then
   redis.call('HSET', state, 'epoch', epoch)
 end
 if epoch == have_epoch and version == have_version then return {epoch, version} end
-return {epoch, version, redis.call('HGET', state, 'at') or '0', redis.call('HGETALL', cells)}
+local at, all = redis.call('HGET', state, 'at') or '0', redis.call('HGETALL', cells)
+return {epoch, version, at, all, frozen(state) and redis.call('HGET', state, 'frozen_reason')}

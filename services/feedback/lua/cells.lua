@@ -1,0 +1,121 @@
+-- What all steps share: cells are sums that fade, kept as text of 17 digits, for Redis would cut a
+-- returned number to an integer, and cjson rounds. Only what Redis 6.2 and all later servers have.
+local STALE_HALF_LIVES, PRUNE_EVERY = 10, 60000
+local MOST_CHANGES = 1000
+
+local function clock()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function digits(number) return string.format('%.17g', number) end
+
+local function sound(number)
+  return number ~= nil and number == number and number >= 0 and number < math.huge
+end
+
+local function parsed(text)
+  local sums = {}
+  for name, value in string.gmatch(text or '', '(%S+) (%S+)') do
+    sums[name] = tonumber(value)
+    if not sound(sums[name]) then return {} end
+  end
+  return sums
+end
+
+local function joined(sums)
+  local parts = {}
+  for name, value in pairs(sums) do parts[#parts + 1] = name .. ' ' .. digits(value) end
+  table.sort(parts)
+  return table.concat(parts, ' ')
+end
+
+local function prune(state, cells, now, half_life)
+  if now - tonumber(redis.call('HGET', state, 'pruned_at') or '0') < PRUNE_EVERY then return end
+  redis.call('HSET', state, 'pruned_at', digits(now))
+  local all = redis.call('HGETALL', cells)
+  for i = 1, #all, 2 do
+    local lasts = string.find(all[i], '^%["level"') or string.find(all[i], '^%["quality"')
+    if not lasts and now - (parsed(all[i + 1]).at or 0) > STALE_HALF_LIVES * half_life then
+      redis.call('HDEL', cells, all[i])
+    end
+  end
+end
+
+local function room(state, cells, now, change)
+  if redis.call('HLEN', cells) < change.limit then return true end
+  if change.half_life > 0 then prune(state, cells, now, change.half_life) end
+  return redis.call('HLEN', cells) < change.limit
+end
+
+-- Adds to a cell, fading what it held; a half-life of 0 fades nothing.
+local function add(state, cells, now, change)
+  local text = redis.call('HGET', cells, change.name)
+  if not text and not room(state, cells, now, change) then
+    redis.call('HINCRBY', state, 'num_refused_cells', 1)
+    return
+  end
+  local sums = parsed(text)
+  if change.half_life > 0 then
+    -- A clock that was set back forgets nothing.
+    local kept = 0.5 ^ (math.max(0, now - (sums.at or now)) / change.half_life)
+    for name, value in pairs(sums) do sums[name] = value * kept end
+  end
+  for name, delta in pairs(change.sums) do sums[name] = (sums[name] or 0) + delta end
+  sums.at = now
+  redis.call('HSET', cells, change.name, joined(sums))
+end
+
+-- The changes that ARGV names from place i on: name, limit, half-life, number of sums, the sums.
+local function changes_of(i)
+  local changes = {}
+  while i <= #ARGV do
+    local change = {name = ARGV[i], limit = tonumber(ARGV[i + 1]),
+      half_life = tonumber(ARGV[i + 2]), sums = {}}
+    local count = tonumber(ARGV[i + 3])
+    for j = i + 4, i + 2 + 2 * count, 2 do
+      local delta = tonumber(ARGV[j + 1])
+      if not sound(delta) then return nil, change.name end
+      change.sums[ARGV[j]] = delta
+    end
+    changes[#changes + 1] = change
+    i = i + 4 + 2 * count
+  end
+  return changes
+end
+
+-- Adds a score to what is rated: a line with half-life and limit, and a line for each cell's name.
+local function rate(state, cells, now, rated, score)
+  local half_life, limit, names = string.match(rated, '^(%S+) (%S+)\n(.*)$')
+  for name in string.gmatch(names or '', '[^\n]+') do
+    local sums = {ratings = 1, score = score, squares = score ^ 2}
+    add(state, cells, now,
+      {name = name, limit = tonumber(limit), half_life = tonumber(half_life), sums = sums})
+  end
+end
+
+local function frozen(state) return redis.call('HGET', state, 'frozen') == '1' end
+
+-- One more version, told to all who listen.
+local function versioned(state, now, channel)
+  redis.call('HSET', state, 'at', digits(now))
+  local version = redis.call('HINCRBY', state, 'version', 1)
+  redis.call('PUBLISH', channel, version)
+  return version
+end
+
+-- Notes what was done, for people; fields are parted by tabs.
+local function note(history, version, now, author, action, reason)
+  local entry = {digits(version), digits(now), author, action, reason}
+  redis.call('LPUSH', history, table.concat(entry, '\t'))
+  redis.call('LTRIM', history, 0, MOST_CHANGES - 1)
+end
+
+-- Keeps the cells as they are under this version, in the oldest of the places.
+local function keep(state, cells, places, now)
+  local version = redis.call('HGET', state, 'version') or '0'
+  local place = (tonumber(redis.call('HGET', state, 'place') or '0')) % #places + 1
+  redis.call('COPY', cells, places[place], 'REPLACE')
+  redis.call('HSET', state, 'place', place, 'place:' .. place, version, 'kept_at', digits(now))
+  return version
+end

@@ -1,0 +1,49 @@
+-- Changes what is learned as a whole, as an operator or a guardrail asks, and notes it.
+--
+-- KEYS: the state, the cells, the history, the places of kept versions.
+-- ARGV: freeze, thaw, roll_back, reset or import; who asks; why; channel for hints; then: of a
+--   rollback the version, of a reset the beginning of the cells' names, of an import the new epoch
+--   and the cells, name and sums. What was learned is kept first, so that it can be put back.
+-- Returns the new version; an error 'UNKNOWN ...' for a version that is not kept.
+local state, cells, history = unpack(KEYS, 1, 3)
+local places = {unpack(KEYS, 4)}
+local what, author, reason, channel = unpack(ARGV, 1, 4)
+local now = clock()
+
+local function place_of(version)
+  for place = 1, #places do
+    if redis.call('HGET', state, 'place:' .. place) == version then return place end
+  end
+end
+
+local DONE = {
+  freeze = 'frozen', thaw = 'thawed', roll_back = 'rolled back', reset = 'reset', import = 'imported'
+}
+
+local place = what == 'roll_back' and place_of(ARGV[5])
+if what == 'roll_back' and not place then return redis.error_reply('UNKNOWN version ' .. ARGV[5]) end
+local put_back = place and redis.call('HGETALL', places[place])
+local kept = keep(state, cells, places, now)
+
+if what == 'freeze' then
+  redis.call('HSET', state, 'frozen', '1', 'frozen_reason', reason)
+elseif what == 'thaw' then
+  redis.call('HDEL', state, 'frozen', 'frozen_reason')
+elseif what == 'roll_back' then
+  redis.call('DEL', cells)
+  for i = 1, #put_back, 2 do redis.call('HSET', cells, put_back[i], put_back[i + 1]) end
+elseif what == 'reset' then
+  for _, name in ipairs(redis.call('HKEYS', cells)) do
+    if string.sub(name, 1, #ARGV[5]) == ARGV[5] then redis.call('HDEL', cells, name) end
+  end
+elseif what == 'import' then
+  redis.call('DEL', cells)
+  redis.call('HSET', state, 'epoch', ARGV[5])
+  for i = 6, #ARGV, 2 do redis.call('HSET', cells, ARGV[i], ARGV[i + 1]) end
+else
+  return redis.error_reply('UNKNOWN ' .. what)
+end
+local version = versioned(state, now, channel)
+local undone = ' (version ' .. kept .. ' was kept)'
+note(history, version, now, author, DONE[what], reason .. undone)
+return version

@@ -133,6 +133,8 @@ def test_the_tables_numbers_by_hand():
     assert table.programme.seconds == {(0, 1): 2.0, (1, 2): 4.0}
 
 
-def test_scores_that_differ_by_rounding_are_in_one_bin():
-    table = fit_tabular(blind_data(QUALITIES, SECONDS), 0.1, recall=True)
+@pytest.mark.parametrize("count", range(21, 54, 4))
+def test_scores_that_differ_by_rounding_are_in_one_bin(count: int):
+    data = blind_data(QUALITIES, SECONDS, count)
+    table = fit_tabular(data, 0.1, recall=True)
     assert table.edges.tolist() == pytest.approx([0.45, 0.7, 0.875])

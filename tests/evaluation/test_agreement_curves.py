@@ -76,7 +76,7 @@ def test_curves_show_whether_forecasts_come_true(monkeypatch: pytest.MonkeyPatch
 
 
 def test_scores_of_answers_by_how_much_was_agreed_on():
-    told = [AgreedAnswer("ab"[n % 2], n / 40, float(n > 20)) for n in range(40)]
+    told = [AgreedAnswer("ab"[n % 2], n / 60, float(n > 20)) for n in range(60)]
     curves = correctness_curves(told)
     assert [curve.kind for curve in curves] == ["", "a", "b"]
     observed = [point.observed for point in curves[0].points]
@@ -84,7 +84,8 @@ def test_scores_of_answers_by_how_much_was_agreed_on():
     assert rank_chance(told) == 1.0
     assert rank_chance([AgreedAnswer("", 0.5, 1.0), AgreedAnswer("", 0.5, 0.0)]) == 0.5
     assert rank_chance(told[:5]) is None
-    assert correctness_curves(told[:7]) == []
+    assert rank_chance([AgreedAnswer("a", 0.9, 1.0), AgreedAnswer("b", 0.1, 0.0)]) is None
+    assert correctness_curves(told[:19]) == []
 
 
 def test_pictures_are_drawn(tmp_path):

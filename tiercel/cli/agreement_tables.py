@@ -53,7 +53,7 @@ def show(report: "Report", output: Output) -> None:
         title = f"score of answers by the share on which {least} and the target agree"
         output.table(title, POINTS, _points(report.correctness))
     if report.rank_chance is not None:
-        output.line(f"of a right and a wrong answer the right one was agreed on more:"
+        output.line(f"of a right and a wrong answer of one kind the right one was agreed on more:"
                     f" {number(report.rank_chance, 3)}")  # fmt: skip
 
 

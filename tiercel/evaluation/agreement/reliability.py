@@ -10,7 +10,7 @@ from tiercel.evaluation.statistics import estimate
 ALL_KINDS = ""
 _NUM_BINS = 10
 _NUM_GROUPS = 4
-_FEWEST_ANSWERS = 8
+_FEWEST_ANSWERS = 20
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,15 @@ def correctness_curves(answers: Sequence[AgreedAnswer]) -> list[Curve]:
 def rank_chance(answers: Sequence[AgreedAnswer]) -> float | None:
     """Return the chance that of a right and a wrong answer the right one was more agreed on.
 
-    The area under the ROC curve (Mann and Whitney 1947); answers count as right from a score of one
-    half on. None without both kinds.
+    The area under the ROC curve (Mann and Whitney 1947), over pairs of one kind of request: hard
+    kinds are agreed on less, which says nothing of a single answer. Answers count as right from a
+    score of one half on. None without such a pair.
     """
-    right = [one.share for one in answers if one.score >= 0.5]
-    wrong = [one.share for one in answers if one.score < 0.5]
-    if not right or not wrong:
-        return None
-    wins = sum((good > bad) + (good == bad) / 2 for good in right for bad in wrong)
-    return wins / (len(right) * len(wrong))
+    right = [one for one in answers if one.score >= 0.5]
+    wrong = [one for one in answers if one.score < 0.5]
+    pairs = [(good.share, bad.share) for good in right for bad in wrong if good.kind == bad.kind]
+    wins = sum((good > bad) + (good == bad) / 2 for good, bad in pairs)
+    return wins / len(pairs) if pairs else None
 
 
 def _forecast(kind: str, cases: Sequence[tuple[float, bool]]) -> Curve:

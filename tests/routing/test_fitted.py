@@ -7,7 +7,10 @@ import pytest
 
 from tests.routing.situations import LARGE, SMALL, chosen, situation
 from tiercel.errors import InvalidRequest, ModelUnavailable, NotFound
+from tiercel.evaluation.column_answers import outline_of
+from tiercel.routing.answers import answer_of
 from tiercel.routing.fitted import load_fitted, save_fitted
+from tiercel.routing.fitting import fit_policies
 from tiercel.routing.imitation import (
     NearestNeighbours,
     NeighbourState,
@@ -176,3 +179,29 @@ def test_a_reduction_has_unit_variance_and_a_constant(prompts, reduction):
     assert rows.shape == (NUMBER, reduction.size) == (NUMBER, 5)
     np.testing.assert_allclose(rows[:, :-1].std(axis=0), 1.0, rtol=1e-3)
     assert (rows[:, -1] == 1).all()
+
+
+def test_all_that_learns_is_fitted_at_once(prompts, tmp_path):
+    features, scores = prompts
+    costs = np.tile(np.array([0.05, 0.25], np.float32), (NUMBER, 1))
+    partly = scores.copy()
+    partly[: NUMBER // 4, 0] = np.nan
+    counts = fit_policies(
+        features, partly, costs, ARMS, tmp_path / "policies", features_definition=KEEP, size=4
+    )
+    assert counts == {"metallm": 400, "reward_argmax": 300, "knn": 400}
+    settings = PolicySettings(fitted=tmp_path / "policies", features_definition=KEEP)
+    for name in ("metallm", "knn"):
+        wish = {"cost_weight": 0.05} if name == "knn" else {}
+        assert chosen(make(name, settings), of(EASY, **wish)) == "small"
+        assert chosen(make(name, settings), of(HARD, **wish)) == "large"
+    assert chosen(make("reward_argmax", settings), of(HARD)) == "large"
+    with pytest.raises(InvalidRequest, match="prompts are known of all arms"):
+        fit_policies(features[:1], scores[:1], costs[:1], ARMS, tmp_path, features_definition=KEEP)
+
+
+def test_a_column_of_the_matrix_stands_for_an_answer():
+    names = ("tier", "a <- b:4", "a <- b:4; rule=lenient; strictness=0.5", "a; votes=4", "?")
+    outlines = [outline_of(name) for name in names]
+    answers = [outline and answer_of(outline.plan()) for outline in outlines]
+    assert answers == ["tier", "a", "a{lenient=0.5} <- b", None, None]

@@ -59,6 +59,8 @@ def test_drafters_that_may_pay_are_matched_and_once(chained: Path, data: Path, o
     assert match(chained, data, out, "--drafter", "small", "--column", "large").exit_code == 0
     after = {path: path.stat().st_mtime_ns for path in shard_paths(folder)}
     assert before.items() < after.items() and drafters_of(out, "large")[-1] == ["small"]
+    assert match(chained, data, out, "--drafter", "small", "--column", "large").exit_code == 0
+    assert set(shard_paths(folder)) == set(after)  # nothing was left to do
     (letters,) = [one for one in read_matrix(out) if one.manifest.set_name != SET][:1]
     assert not any(one.matches for one in letters.outcomes)
     for cells in read_matrix(out):

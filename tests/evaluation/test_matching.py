@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,21 @@ def test_a_foreign_drafters_choices_are_those_of_a_live_one(folder: Path, root: 
     drafter.model.close()
 
 
+def test_a_foreign_drafters_own_words_are_right_inside_them_too(folder: Path, root: LoadedTier):
+    drafter = tier(folder, tokenizer="other, reversed")
+    said = answered(drafter, most=120).answer_ids
+    data = [drafter.tokenizer.token_bytes(token_id) for token_id in said]
+    answer = root.tokenizer.spell(b"".join(data))
+    given = Given(ASKED, tuple(root.tokenizer.render(ASKED)), tuple(answer))
+    chooser = BridgedChooser(drafter.model, drafter.tokenizer, root.tokenizer)
+    flags = chooser.matches(given).flags
+    ends = {0, *accumulate(map(len, data))}
+    starts = accumulate((len(root.tokenizer.token_bytes(one)) for one in answer), initial=0)
+    inside = [start not in ends for start, _ in zip(starts, answer, strict=False)]
+    assert any(inside) and flags[inside].all()
+    drafter.model.close()
+
+
 def test_look_ups_are_those_of_the_service(root: LoadedTier):
     given = answered(root, most=60)
     given = replace(given, answer_ids=given.answer_ids * 2)  # there is something to find
@@ -178,7 +194,7 @@ def test_a_distilled_drafters_choices_are_those_of_the_service(
     path = distilled(
         folder / f"drafter-{uses_hidden}", tiny_gguf(folder, 1), uses_hidden=uses_hidden
     )
-    drafter, given = DistilledModel(str(path)), answered(root, most=30)
+    drafter, given = DistilledModel(str(path)), answered(root, most=80)
     matches = DistilledChooser(drafter, root).matches(given)
     assert not matches.flags[0] and matches.probs[0] == 0
     tokens, wanted = [*given.prompt_ids, *given.answer_ids], len(given.answer_ids)

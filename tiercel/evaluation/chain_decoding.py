@@ -75,10 +75,9 @@ class Divergences:
         self.num_compared = self.num_divergent = 0
 
     def note(self, step: Committed) -> None:
-        """Take in a step; what stood behind an end does not count."""
-        kept = len(step.token_ids)
-        self.num_compared += min(kept, step.verdict.num_compared)
-        self.num_divergent += sum(one.index < kept for one in step.verdict.divergences)
+        """Take in a step; a token that would have followed an end does not count."""
+        self.num_compared += min(len(step.token_ids), step.verdict.num_compared)
+        self.num_divergent += len(step.verdict.divergences)
 
 
 def _work(level: ChainLevel, ask: Ask) -> Iterator[tuple[str, int]]:

@@ -122,7 +122,6 @@ class ChainLevel:
         run = self._randomness.run(next(self._runs))
         verdict = verify(self._rule, draft, target, run, self.tier.tree)
         token_ids = self._up_to_end(verdict.committed(draft.token_ids))
-        self._reader.cut(len(self.tokens) + min(verdict.num_accepted, len(token_ids)))
         self.tokens += token_ids
         self.work.num_drafted += len(draft)
         self.work.num_accepted += verdict.num_accepted
@@ -157,7 +156,7 @@ class ChainLevel:
             rows = yield from self._reader.read(piece, int(is_all))
             if is_all:
                 return rows
-        # Fusion adds no token of this model's: the last one goes in again for its logits.
+        # What was rejected goes; and the last token goes in again where it was read as a draft's.
         self._reader.cut(len(self.tokens) - 1)
         self.work.passes[len(sequence) - self._reader.length] += 1
         return (yield from self._reader.read(sequence, len(draft) + 1))

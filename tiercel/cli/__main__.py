@@ -8,6 +8,7 @@ from tiercel.cli.chat import chat
 from tiercel.cli.demo import demo
 from tiercel.cli.distill import app as distill
 from tiercel.cli.evaluation import app as evaluation
+from tiercel.cli.feedback import app as feedback
 from tiercel.cli.generate import generate
 from tiercel.cli.inspection import route, tiers
 from tiercel.cli.plan import plan
@@ -43,6 +44,7 @@ for command in (
 app.add_typer(train, name="train")
 app.add_typer(distill, name="distill")
 app.add_typer(evaluation, name="eval")
+app.add_typer(feedback, name="feedback")
 
 
 def main() -> None:

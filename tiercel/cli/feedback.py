@@ -12,7 +12,7 @@ import typer
 from tiercel.cli import options
 from tiercel.cli.output import Output
 from tiercel.cli.rate import DEFAULT_FEEDBACK
-from tiercel.cli.running import run
+from tiercel.cli.running import run, tell_failures
 from tiercel.cli.statistics import number
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import InvalidRequest
@@ -145,7 +145,8 @@ def import_all(
     token_file: TokenOption = None,
 ) -> None:
     """Have an export take the place of all that is learned; it can be rolled back."""
-    data = _read(file).encode()
+    with tell_failures():
+        data = _read(file).encode()
     _tell(feedback, token_file, lambda client: client.restore(data))
 
 

@@ -99,7 +99,7 @@ class DraftOpen(_message.Message):
     max_tokens_ahead: _builtins.int
     """The drafter may run to this many tokens past the committed length."""
     evidence: _decoding_pb2.DraftEvidence.ValueType
-    """What the parent's rule needs with each token; an `advance` may change it."""
+    """What the parent's rule needs with each token, for as long as the stream lives."""
     @_builtins.property
     def plan(self) -> _decoding_pb2.Plan:
         """The plan whose root is this drafter."""
@@ -181,7 +181,9 @@ class Advance(_message.Message):
     to a drafter that asks, as far back as the parent has them.
     """
     evidence: _decoding_pb2.DraftEvidence.ValueType
-    """What the parent's rule needs with each token from now on; unspecified: as before."""
+    """What the parent's rule needs with each token: as the stream was opened for, or unspecified. For
+    anything else the parent opens another stream: a drafter refuses the change.
+    """
     @_builtins.property
     def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The tokens that follow. A drafter whose own run agrees with them goes on without a cut."""

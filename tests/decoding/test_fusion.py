@@ -93,3 +93,58 @@ def test_a_tree_must_be_there_where_it_is_asked_for():
     acceptance = Acceptance(Rule.COSD_TREE, 0.5)
     with pytest.raises(ModelFault, match="no tree"):
         verify(acceptance, Draft(), target, Randomness(0))
+
+
+def two_of_a_span(draft_probs, span_places, second=0.9, rule=Rule.COSD_RULE, strictness=0.5):
+    """A draft of three tokens; the target agrees with the first (0.8) and the last, not between."""
+    rows = [[0.8, 0.1, 0.06, 0.04], [0.0] * 4, [0.02, 0.03, 0.05, 0.9], [0.25] * 4]
+    rows[1] = [(1 - second) / 3, second, (1 - second) / 3, (1 - second) / 3]
+    target = Target(np.log(np.array(rows, dtype=np.float32)), SamplingParams(), WORDS)
+    draft = Draft((0, 2, 3), probs=draft_probs, span_places=span_places)
+    return verify(Acceptance(rule, strictness), draft, target, Randomness(0), TREE)
+
+
+@pytest.mark.parametrize("draft_prob", SHARES)
+@pytest.mark.parametrize("second", [0.28, 0.4, 0.6, 0.99])
+def test_spans_are_compared_by_products(draft_prob, second):
+    """Tokens one and two of the target's are one of the drafter's, which is as sure of both."""
+    verdict = two_of_a_span((draft_prob, 1.0, 0.7), (0, 1, 0), second)
+    replaces = draft_prob < 0.5 and 0.8 * second > 0.5 * draft_prob
+    assert verdict.num_accepted == (1 if replaces else 3)
+    assert verdict.next_token == (1 if replaces else None)
+
+
+def test_a_span_that_is_replaced_says_what_it_was_held_against():
+    shown = two_of_a_span((0.3, 1.0, 0.7), (0, 1, 0)).replacement
+    assert (shown.position, shown.draft_token_id, shown.target_token_id) == (1, 2, 1)
+    assert shown.draft_prob == 0.3
+    assert shown.target_prob == pytest.approx(0.8 * 0.9)
+
+
+def test_within_a_span_the_first_token_alone_would_never_lose():
+    """What goes wrong where each token is held by itself: the rest of a span passes for certain."""
+    assert two_of_a_span((0.3, 1.0, 0.7), None).num_accepted == 3
+
+
+@pytest.mark.parametrize("rule", [Rule.COSD_RULE, Rule.COSD_TREE])
+@pytest.mark.parametrize("probs", [(0.3, 0.2, 0.7), (0.9, 0.45, 0.1)])
+def test_spans_of_one_token_are_tokens(rule, probs):
+    assert two_of_a_span(probs, (0, 0, 0), rule=rule) == two_of_a_span(probs, None, rule=rule)
+
+
+def test_what_stands_of_a_span_stands_at_a_lesser_strictness():
+    for first, second in np.random.default_rng(1).random((60, 2)):
+        stands = [
+            two_of_a_span((first, 1.0, 0.7), (0, 1, 0), second, rule, strictness).num_accepted
+            for rule in (Rule.COSD_RULE, Rule.COSD_TREE)
+            for strictness in (0.1, 0.4, 0.6, 0.9)
+        ]
+        assert stands[:4] == sorted(stands[:4], reverse=True)
+        assert stands[4:] == sorted(stands[4:], reverse=True)
+
+
+def test_a_part_of_a_draft_keeps_its_spans():
+    draft = Draft((0, 2, 3), probs=(0.3, 1.0, 0.7), span_places=(0, 1, 0))
+    assert draft.part(0, 2).span_prob(1) == 0.3
+    assert draft.part(1).span_start(0) == 0
+    assert Draft((1,)).span_prob(0) is None

@@ -73,6 +73,28 @@ async def test_a_rule_of_fusion_sees_how_sure_the_drafter_is(fleet: Fleet):
     assert got.end.rule_use.rule is Rule.COSD_RULE
 
 
+@pytest.mark.parametrize(("sure", "word"), [(0.4, "ac"), (0.6, "ab")])
+async def test_fusion_compares_spans_of_text(fleet: Fleet, sure: float, word: str):
+    """One token of the drafter's is two of the target's, and that doubts the second of them."""
+    after_a, after_others = [0.02, 0.04, 0.9, 0.04], [0.95, 0.02, 0.02, 0.01]
+    table = np.array([after_a, after_others, after_others, after_others])
+    root = await toy(fleet, "root", table, letters(NUM_LETTERS))
+    drafts = np.tile([*[(1 - sure) / 4] * 4, sure], (5, 1))
+    drafter = await toy(fleet, "drafter", drafts, named("a", "b", "c", "d", "ab"))
+    plan = root.plan(drafter.plan(), acceptance=Acceptance(Rule.COSD_RULE, 0.5))
+    got = await answer(fleet, root, plan, ask("dd", max_new_tokens=40))
+    assert not got.lost
+    replaced = [one for commit in got.commits for one in commit.replacements]
+    if word == "ab":
+        assert not replaced and got.text.count(word) > 10
+        return
+    assert got.text == word * 20 and len(replaced) > 10
+    for one in replaced:
+        assert (one.draft_token_id, one.target_token_id) == (1, 2)
+        assert one.draft_prob == pytest.approx(0.4, abs=1e-4)
+        assert one.target_prob == pytest.approx(0.95 * 0.9, abs=1e-4)
+
+
 def named(*tokens: str) -> Tokenizer:
     """Return a tokenizer of these tokens, of one letter or two."""
     metadata = {

@@ -161,4 +161,6 @@ def test_a_span_stands_at_its_first_token() -> None:
     pieces = [parent().token_bytes(token_id) for token_id in draft.token_ids]
     assert b"".join(pieces) == b" the."
     assert draft.shares[0] == range(0, 1) and draft.shares[-1] == range(1, 2)
+    inside = [not share for share in draft.shares]
+    assert [place > 0 for place in draft.span_places] == inside
     assert draft.origins[-1] == 1

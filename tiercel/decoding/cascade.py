@@ -110,7 +110,7 @@ def _surest(row: Row, draft: Draft) -> float:
         if len(shares) > 1 or draft.probs is None:
             powers = (shares / shares.max()) ** row.temperature
             return float(1 / powers.sum())
-    return draft.probs[row.index] if draft.probs is not None else 0.0
+    return draft.span_prob(row.index) or 0.0
 
 
 def _good(row: Row, drafted: TokenDistribution, strictness: float) -> tuple[_Flags, float]:

@@ -19,6 +19,9 @@ class Draft:
     distributions: tuple[TokenDistribution, ...] | None = None  # what each token was drawn from
     num_agreeing: tuple[int, ...] | None = None  # drafters that propose this token, here
     agreement_probs: tuple[float, ...] | None = None  # that the target agrees too, calibrated
+    # A draft of another vocabulary is known by spans of text that begin and end alike in both: how
+    # many tokens of its span lie before each. `probs` then has a span's at its first token.
+    span_places: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -28,6 +31,14 @@ class Draft:
         kept = slice(start, stop)
         given = {name: values[kept] for name, values in vars(self).items() if values is not None}
         return replace(self, **given)
+
+    def span_start(self, index: int) -> int:
+        """Return the first token of the span that a token lies in: itself, in one vocabulary."""
+        return index if self.span_places is None else max(0, index - self.span_places[index])
+
+    def span_prob(self, index: int) -> float | None:
+        """Return the draft model's own probability of a token, or of the span that it lies in."""
+        return None if self.probs is None else self.probs[self.span_start(index)]
 
     def distribution(self, index: int) -> TokenDistribution:
         """Return what a token was drawn from; one that tells nothing of it counts as certain.

@@ -4,10 +4,15 @@ The draft model speaks, and the target puts in a word of its own where it is cle
 paper's rules, over the probabilities that each model gives its own token at temperature 1; its
 released code tests other quantities. After a replacement what was drafted is void. A draft that
 stands whole is followed by no token of the target: the draft model goes on.
+
+A drafter with another vocabulary is compared by spans of text that begin and end alike in both: its
+probability of the span is held against the target's of its own word for it, up to where that
+differs. Both are products over the span.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 
 from tiercel.decoding.draft import Draft
 from tiercel.decoding.target import Row, Target
@@ -53,30 +58,48 @@ def _is_surer(draft_prob: float, target_prob: float, strictness: float) -> bool:
 
 def _fuse(draft: Draft, target: Target, prefers_target: Preference) -> Verdict:
     """Walk along the draft; a token whose drafter did not say how sure it was is replaced."""
+    spans = _Spans(draft, target)
 
     def stands(row: Row) -> bool:
         token_id = draft.token_ids[row.index]
         if token_id == row.exact:
             return True
-        if draft.probs is None or not row.allows(token_id):
+        draft_prob = draft.span_prob(row.index)
+        if draft_prob is None or not row.allows(token_id):
             return False
-        return not prefers_target(draft.probs[row.index], float(row.own[row.exact]))
+        return not prefers_target(draft_prob, spans.target_prob(row, row.exact))
 
     def bonus(row: Row) -> int | None:
         return None if len(draft) else row.exact
 
     verdict = walk(draft, target, stands, bonus=bonus)
-    return replace(verdict, replacement=_replacement(verdict, draft, target))
+    return replace(verdict, replacement=_replacement(verdict, spans))
 
 
-def _replacement(verdict: Verdict, draft: Draft, target: Target) -> Replacement | None:
+class _Spans:
+    """What the target gives the beginning of a span, and then a token of its own."""
+
+    def __init__(self, draft: Draft, target: Target) -> None:
+        self.draft, self._target = draft, target
+
+    def row(self, index: int) -> Row:
+        return Row(self._target, index, 0)
+
+    def target_prob(self, row: Row, token_id: int) -> float:
+        """Return the product of the probabilities from the span's first token to this one."""
+        before = range(self.draft.span_start(row.index), row.index)
+        probs = (float(self.row(place).own[self.draft.token_ids[place]]) for place in before)
+        return prod(probs, start=float(row.own[token_id]))
+
+
+def _replacement(verdict: Verdict, spans: _Spans) -> Replacement | None:
     place, token_id = verdict.num_accepted, verdict.next_token
     if not verdict.num_rejected or token_id is None:
         return None
     return Replacement(
         position=place,
-        draft_token_id=draft.token_ids[place],
-        draft_prob=draft.probs[place] if draft.probs is not None else 0.0,
+        draft_token_id=spans.draft.token_ids[place],
+        draft_prob=spans.draft.span_prob(place) or 0.0,
         target_token_id=token_id,
-        target_prob=float(Row(target, place, 0).own[token_id]),
+        target_prob=spans.target_prob(spans.row(place), token_id),
     )

@@ -99,7 +99,8 @@ class BridgedSequence:
         sources = tuple(draft.sources[origin] for origin in translated.origins)
         probs = None if draft.probs is None else _probs(draft.probs, translated.shares)
         distributions = self._distributions(draft, translated)
-        return Draft(translated.token_ids, sources, probs, distributions).part(most)
+        places = None if probs is None else translated.span_places
+        return Draft(translated.token_ids, sources, probs, distributions, places).part(most)
 
     @property
     def _length(self) -> int:

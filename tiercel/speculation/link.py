@@ -19,6 +19,7 @@ class Draft:
     # One for each token, if the parent's rule asks for it and the drafter gave it.
     probs: tuple[float, ...] | None = None
     distributions: tuple[TokenDistribution, ...] | None = None
+    span_places: tuple[int, ...] | None = None  # of a draft in another vocabulary, with `probs`
 
     def part(self, most: int) -> "Draft":
         """Return the draft of the first `most` tokens."""
@@ -27,7 +28,9 @@ class Draft:
 
     def to_judge(self) -> decoding.Draft:
         """Return what a rule reads of it."""
-        return decoding.Draft(self.token_ids, self.probs, self.distributions)
+        return decoding.Draft(
+            self.token_ids, self.probs, self.distributions, span_places=self.span_places
+        )
 
 
 NO_DRAFT = Draft()

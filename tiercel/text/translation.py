@@ -45,6 +45,14 @@ class Translated:
     # Told where it matters how tokens were drawn.
     same_as: tuple[int | None, ...] = ()
 
+    @property
+    def span_places(self) -> tuple[int, ...]:
+        """How many tokens lie before each since the last place at which both begin one."""
+        places: list[int] = []
+        for share in self.shares:
+            places.append(0 if share else places[-1] + 1)
+        return tuple(places)
+
 
 @dataclass(frozen=True)
 class _Piece:

@@ -1,6 +1,7 @@
 """`tiercel train`: records what running tiers do, and fits the router's predictor on it.
 
-It is a group too: `tiercel train cosd-tree` learns something else.
+It is a group too: `tiercel train quality` learns how good answers are, `tiercel train cosd-tree`
+when one model's token replaces another's.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from tiercel.cli.private_fleet import OwnOption, private_deployment, running
 from tiercel.cli.running import fail, run, tell_failures
 from tiercel.cli.statistics import number
 from tiercel.cli.train_cosd_tree import cosd_tree
+from tiercel.cli.train_policies import policies
+from tiercel.cli.train_quality import quality
 from tiercel.cli.up import ConfigOption
 from tiercel.prediction import recording
 from tiercel.prediction.manifest import Manifest
@@ -31,6 +34,8 @@ _FITTERS = ("sklearn", "skl2onnx")
 
 app = typer.Typer()
 app.command()(cosd_tree)
+app.command()(quality)
+app.command()(policies)
 
 OutOption = Annotated[
     Path, typer.Option(file_okay=False, help="Folder of the predictor and of its outcomes.")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel.prediction.quality import signals
+from tiercel.prediction.quality.words import MARKS, WORDS
 from tiercel.types import Message
 from tiercel.wire.requests import Prompt, TokenIds
 
@@ -74,6 +75,7 @@ def definition_hash() -> str:
         "cut": [_HEAD, _TAIL],
         "words": _WORD.pattern,
         "signals": signals.NAMES,
+        "lists": {name: sorted(some) for name, some in {**WORDS, **MARKS}.items()},
         "probes": [sorted(_bucket_counts(text).items()) for text in probes],
     }
     return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tiercel.prediction.examples import QualityForecast
 from tiercel.prediction.quality.calibration import PlanCalibration
+from tiercel.prediction.quality.exporting import About, export
+from tiercel.prediction.quality.manifest import QualityManifest
 from tiercel.prediction.quality.session import Session
 
 Floats = NDArray[np.float32]
@@ -23,6 +26,10 @@ class QualityModel:
     calibrations: tuple[PlanCalibration, ...]  # by plan
     informed_calibrations: tuple[PlanCalibration, ...]  # by plan; none without evidence
     num_lengths: tuple[int, ...]  # by plan, how many lengths were seen
+
+    def export(self, folder: Path, about: About) -> QualityManifest:
+        """Write graph and manifest to `folder`, for QualityPredictor.load; return the manifest."""
+        return export(self, folder, about)
 
     @cached_property
     def session(self) -> Session:

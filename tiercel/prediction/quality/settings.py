@@ -10,7 +10,7 @@ class QualitySettings:
     num_members: int = 5  # each is stopped on a fifth of the groups, which it is not fitted on
     hidden_size: int = 16  # of each member
     linear_share: float = 0.5  # of the linear map in a member's logit, the network has the rest
-    linear_penalty: float = 0.5
+    linear_penalty: float = 10.0
     weight_decay: float = 0.1
     feature_dropout: float = 0.4
     hidden_dropout: float = 0.4

@@ -42,7 +42,7 @@ class Targets:
         is_length = np.zeros(len(counts), bool)
         is_length[slice(*self.num_logits)] = True
         # Half a success and half a failure more keep the logit finite.
-        shares = (sums + 0.5) / (counts + 1.0)
+        shares = np.where(is_length, 0.5, (sums + 0.5) / (counts + 1.0))
         logits = np.log(shares) - np.log1p(-shares)
         lengths = sums / np.maximum(counts, 1)
         means: Floats = np.where(is_length, lengths, logits).astype(np.float32)

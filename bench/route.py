@@ -1,6 +1,6 @@
 """What a decision takes: `Router.Route` in its own process, alone and through gRPC.
 
-    python -m bench.route [--policy utility] [--calls 2000] [--busy 2]
+    python -m bench.route [--policy utility] [--quality FOLDER] [--calls 2000] [--busy 2]
 
 The tiers are descriptions of tiers, so that no model is in the way. Plans and prompts are those
 that come with Tiercel. `--busy` processes spin beside it.
@@ -39,12 +39,14 @@ _SPIN = "while True: pass"
 
 def main(
     policy: Annotated[str, typer.Option(help="The policy to ask.")] = "utility",
+    quality: Annotated[str, typer.Option(help="Folder of a quality predictor.")] = "",
     calls: Annotated[int, typer.Option(min=100, help="Decisions of each kind.")] = 2000,
     busy: Annotated[int, typer.Option(min=0, help="Processes that spin beside it.")] = 0,
 ) -> None:
     """Print the median and the 99th percentile of each."""
     with TemporaryDirectory() as folder, _spinning(busy):
-        settings = Settings(policy=policy, config=_without_feedback(Path(folder)))
+        config = _without_feedback(Path(folder))
+        settings = Settings(policy=policy, config=config, quality=quality)
         print(f"policy {policy}, {calls} calls, {busy} busy processes beside it")
         alone = asyncio.run(_alone(settings, calls))
         _show("Router.route in its process", alone)

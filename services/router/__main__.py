@@ -12,6 +12,7 @@ from services.router.deciding import Decider
 from services.router.decision_log import DecisionLog
 from services.router.fleet import Fleet
 from services.router.forecasting import Forecaster, Grader
+from services.router.grading import Featuriser, QualityGrader
 from services.router.learned import Advice
 from services.router.outcomes import OutcomeReporter
 from services.router.policies import Wrapping, all_policies
@@ -26,6 +27,8 @@ from tiercel import tiers
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.launch import launch
 from tiercel.prediction.predictor import Predictor
+from tiercel.prediction.quality.featuriser import definition_hash
+from tiercel.prediction.quality.predictor import QualityPredictor
 from tiercel.routing.policy import Policy
 from tiercel.routing.registry import PolicySettings
 
@@ -50,7 +53,10 @@ async def opening(
         policies=_policies(settings),
         default_policy=settings.policy,
         forecaster=Forecaster(
-            times, grader=grader, trained=_trained(settings, configuration), prices=prices
+            times,
+            grader=grader or _grader(settings, configuration),
+            trained=_trained(settings, configuration),
+            prices=prices,
         ),
         advice=advice,
         conversations=conversations,
@@ -94,10 +100,17 @@ def _policies(settings: Settings) -> dict[str, Policy]:
             cost_weight=settings.cost_weight,
             target_quality=settings.target_quality,
             fitted=Path(fitted) if fitted else None,
+            features_definition=definition_hash(),
         ),
         Wrapping(settings.exploration, settings.switch_margin, settings.switch_cost),
         default=settings.policy,
     )
+
+
+def _grader(settings: Settings, configuration: tiers.Configuration) -> Grader | None:
+    if not settings.quality:
+        return Featuriser() if settings.fitted_policies else None
+    return QualityGrader(QualityPredictor.load(Path(settings.quality)), configuration.tiers)
 
 
 def _trained(settings: Settings, configuration: tiers.Configuration) -> TrainedSeconds | None:

@@ -14,6 +14,9 @@ class Settings(config.Settings):
         default="", description="path of the TOML file of tiers and plans; empty: the built-in one"
     )
     policy: str = Field(default="static", description=f"what chooses a plan: {', '.join(POLICIES)}")
+    quality: str = Field(
+        default="", description="folder of the quality predictor that tiercel train quality wrote"
+    )
     predictor: str = Field(
         default="", description="folder of the predictor of seconds that tiercel train fit wrote"
     )

@@ -28,26 +28,26 @@ class CheckPoints:
         """Whether the present plan may still be overruled."""
         return not self._is_settled
 
-    def are_on(self, plan_name: str) -> bool:
-        """Return whether a plan's answer is looked at, and so its evidence wanted."""
+    def are_on(self, plan_name: str, complete: Collection[str] = ()) -> bool:
+        """Return whether a plan's answer is looked at, and so its evidence wanted.
+
+        `complete` names earlier plans whose answers are complete: one may be gone back to.
+        """
         if self._stopper is None or plan_name not in self._stopper.plan_names:
             return False
-        return bool(self._larger(plan_name)) or (self._stopper.recalls and bool(self.decisions))
+        return bool(self._larger(plan_name)) or (self._stopper.recalls and bool(complete))
 
-    def begin(self, plan_name: str) -> None:
+    def begin(self, plan_name: str, complete: Collection[str] = ()) -> None:
         """Look at the answer of another plan from its first token on."""
         self._num_behind = 0
-        self._is_settled = not self.are_on(plan_name)
+        self._is_settled = not self.are_on(plan_name, complete)
 
     def settle(self) -> None:
         """Leave the present plan alone."""
         self._is_settled = True
 
     def decide(self, leg: Leg, complete: Collection[str]) -> StageDecision | None:
-        """Return the decision that another plan takes over, if there is one by now.
-
-        `complete` names earlier plans whose answers are complete.
-        """
+        """Return the decision that another plan takes over, if there is one by now."""
         for check_point in self._reached(leg):
             found = self._considered(leg, check_point, complete)
             if found is None:

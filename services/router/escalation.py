@@ -111,7 +111,7 @@ class Escalation:
                 async for event in events:
                     for part in self._taken(leg, event):
                         yield part
-                    decision = self._checks.decide(leg, self._complete)
+                    decision = self._checks.decide(leg, self._complete())
                     if decision is not None and await self._goes_over(decision):
                         return
                     for part in self._certain():
@@ -144,9 +144,9 @@ class Escalation:
     def _can_go_back(self) -> bool:
         return bool(self._earlier) and self._delivery.can_change
 
-    @property
-    def _complete(self) -> list[str]:
-        return [leg.plan_name for leg in self._earlier if leg.end is not None]
+    def _complete(self, *others: Leg) -> list[str]:
+        """Return the plans whose answers are complete, of those that can be gone back to."""
+        return [one.plan_name for one in (*self._earlier, *others) if one.end is not None]
 
     async def _goes_over(self, decision: StageDecision) -> bool:
         """Follow a decision for another plan; return whether that could be done."""
@@ -176,10 +176,11 @@ class Escalation:
         self._others = [*(one for one in self._others if one is not leg), self._leg]
         self._leg = leg
         self._delivery.overruled(decision)
-        self._checks.begin(leg.plan_name)
+        self._checks.begin(leg.plan_name, self._complete())
 
     def _opened(self, plan_name: str, said: DraftPrefix | None) -> Leg:
-        is_looked_at = self._checks.are_on(plan_name)
+        complete = self._complete(self._leg) if said is not None else ()
+        is_looked_at = self._checks.are_on(plan_name, complete)
         return Leg(plan_name, self._opener(plan_name, said, is_looked_at))
 
 

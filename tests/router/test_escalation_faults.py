@@ -80,6 +80,15 @@ async def test_feedback_learns_nothing_of_drafting_from_what_was_judged(tmp_path
         assert outcome.stages == got.finished.stages
 
 
+async def test_nothing_is_held_for_an_answer_that_was_never_complete(tmp_path) -> None:
+    stopper = ScriptedStopper({("small", 8): "large"}, recalls=True)
+    second = large()
+    async with cascade(tmp_path, small(), second, stopper=stopper) as client:
+        got = await answered(client, wanted(HOLD))
+        assert (got.token_ids, len(got.finished.stages)) == (LARGE, 1)
+        assert not second.opens[0].evidence
+
+
 @DELIVERIES
 @pytest.mark.parametrize("fault", ["full", "unavailable", "fault"])
 async def test_a_larger_plan_that_never_says_a_word(tmp_path, delivery, fault) -> None:

@@ -48,6 +48,8 @@ async def test_a_right_beginning_is_accepted_in_blocks(fleet, weights, sampling)
     pair = got.pair("small")
     assert (pair.num_accepted_tokens, pair.num_rejected_tokens) == (got.sources.count("small"), 0)
     assert got.tier("small").num_committed_tokens == pair.num_accepted_tokens
+    # It was no drafter: what the router plans with does not know of it.
+    assert not root.tier.describe().drafters
     assert got.tier("root").num_forward_passes <= 80 - 40
     assert max(len(commit.token_ids) for commit in got.commits) <= _MOST_AT_ONCE + 50
 

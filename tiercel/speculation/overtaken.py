@@ -1,8 +1,11 @@
 """A text that another tier gave in an answer's place, as one more drafter of the answer."""
 
+from dataclasses import replace
+
 from tiercel.engines.guesses import Source
 from tiercel.engines.overtaken import OvertakenText
 from tiercel.plan_rules import LOCAL
+from tiercel.speculation.drafter_records import DrafterRecords
 from tiercel.speculation.local_link import LocalLink
 from tiercel.speculation.lookup import Basis, Lookups
 from tiercel.speculation.request import Request
@@ -33,4 +36,6 @@ def overtaken_links(request: Request, session: Session, row_cost: RowCost) -> tu
         return ()
     text = OvertakenText(request.num_prompt_tokens, prefix.ids.token_ids)
     plan = Plan(prefix.tier, LOCAL, num_speculative_tokens=_MOST_AT_ONCE)
-    return (LocalLink(plan, request, session, _OneText(text), row_cost),)
+    # What becomes of a text says nothing of how its author drafts.
+    apart = replace(request, records=DrafterRecords())
+    return (LocalLink(plan, apart, session, _OneText(text), row_cost),)

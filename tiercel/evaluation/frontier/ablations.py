@@ -13,7 +13,7 @@ from tiercel.evaluation.frontier.fold import Fold
 from tiercel.evaluation.frontier.folds import Split
 from tiercel.evaluation.frontier.measures import gap_closed, references_of
 from tiercel.evaluation.frontier.points import Points, joined
-from tiercel.evaluation.frontier.replicates import hulls_of, interval, resampled
+from tiercel.evaluation.frontier.replicates import REPLICATES, hulls_of, interval, resampled
 from tiercel.evaluation.frontier.sweeps import Sweep, predicted
 from tiercel.evaluation.frontier.table import Table
 from tiercel.evaluation.statistics import Estimate
@@ -32,20 +32,27 @@ class Variant:
 
 
 def ablated(
-    table: Table, folds: Sequence[Fold], whole: Points, oracle: Points, num_signals: int
+    table: Table,
+    folds: Sequence[Fold],
+    whole: Points,
+    oracle: Points,
+    *,
+    num_signals: int,
+    num_weights: int = 20,
+    num_replicates: int = REPLICATES,
 ) -> list[Variant]:
     """Return what is left of the gap closed without one thing at a time.
 
     `whole` are the points of utility as it is; the last `num_signals` features are signals of the
-    text, those before them hashed n-grams.
+    text, those before them hashed n-grams. Cascades are fitted for `num_weights` weights.
     """
     points = {STATIC: static_points(table), ORACLE: oracle, "whole": whole}
-    for name, changed, contender in _variants(table, num_signals):
+    for name, changed, contender in _variants(table, num_signals, num_weights):
         # One fold at a time: each holds its own copy of the features.
         parts = [contender.replay(changed(fold)) for fold in folds]
         points[name] = joined(parts, [fold.split.test for fold in folds])
     references = references_of(table.costs.mean(axis=0), table.scores.mean(axis=0))
-    means = resampled(points, table.examples.groups)
+    means = resampled(points, table.examples.groups, num_replicates)
     areas = {name: hulls_of(one).areas(references) for name, one in means.items()}
     closed = {
         name: gap_closed(one, areas[STATIC], areas[ORACLE])
@@ -59,7 +66,7 @@ def ablated(
 
 
 def _variants(
-    table: Table, num_signals: int
+    table: Table, num_signals: int, num_weights: int
 ) -> Iterator[tuple[str, Callable[[Fold], Fold], Contender]]:
     hashed = slice(0, table.examples.features.shape[1] - num_signals)
     signals = slice(hashed.stop, None)
@@ -71,7 +78,7 @@ def _variants(
     if has_evidence(table):
         for stages in _depths(len(table.plan_names)):
             names = ", ".join(table.plan_names[at] for at in stages)
-            contender = Stopping(names, inducted, stages=stages)
+            contender = Stopping(names, inducted, stages=stages, num_weights=num_weights)
             yield f"cascade of {len(stages)}: {names}", lambda fold: fold, contender
 
 

@@ -18,7 +18,6 @@ from tiercel.stopping.stages import StageData
 from tiercel.stopping.thresholds import fit_thresholds
 
 RuleOf = Callable[[StageData, float], Rule]
-_NUM_WEIGHTS = 20
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,12 @@ class Stopping:
     rule_of: RuleOf
     prefix: int | None = None
     stages: tuple[int, ...] | None = None
+    num_weights: int = 20  # that are fitted, and of which some are tested
 
     def replay(self, fold: Fold) -> Points:
         """Return the test prompts' points, cheap settings first."""
         learned = stage_data(fold.train, self.prefix, self.stages)
-        weights = fold.weights[:: max(1, len(fold.weights) // _NUM_WEIGHTS)]
+        weights = fold.weights[:: max(1, len(fold.weights) // self.num_weights)]
         rules = [self.rule_of(learned, weight) for weight in weights.tolist()]
         tried = _points(rules, stage_data(fold.validation, self.prefix, self.stages))
         chosen = spread(tried.cost.mean(axis=0).astype(np.float64))

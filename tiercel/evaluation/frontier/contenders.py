@@ -28,6 +28,8 @@ from tiercel.routing.qualities import Budget, Target, Utility
 
 STATIC, ORACLE, UTILITY, BANDIT = "static plans", "oracle", "utility", "metallm"
 RIDGE, NEIGHBOURS = "hashed ridge", "knn"
+CONTROL = "mean of all (control)"
+"""Knows no prompt from another: what it seems to win is what a hull makes of chance."""
 PROBE_TOKENS = 32
 
 
@@ -44,12 +46,16 @@ class Contender(Protocol):
         ...
 
 
-def contenders_of(table: Table) -> list[Contender]:
-    """Return all that a table permits: without evidence nobody can look at answers."""
+def contenders_of(table: Table, num_weights: int = 20) -> list[Contender]:
+    """Return all that a table permits: without evidence nobody can look at answers.
+
+    Stopping rules are fitted for so many weights each.
+    """
     own: list[Contender] = [_utility(), _target(), _budget()]
     baselines: list[Contender] = [
         PolicyContender("cost_only", lambda fold, setting: CostOnly()),
         PolicyContender("random", lambda fold, setting: Random()),
+        sweeps.Sweep(CONTROL, sweeps.mean_of_all),
         sweeps.Sweep("length rule", sweeps.mean_of_length),
         sweeps.Sweep("mean of data set", sweeps.mean_of_kind),
         sweeps.Sweep(NEIGHBOURS, nearest),
@@ -61,8 +67,8 @@ def contenders_of(table: Table) -> list[Contender]:
     if set(table.strata) != set(table.examples.kinds):
         baselines.append(sweeps.Sweep("mean of subject, told", sweeps.mean_of_stratum))
     if has_evidence(table):
-        own += _looking()
-        baselines += _looking_baselines()
+        own += _looking(num_weights)
+        baselines += _looking_baselines(num_weights)
     return [*own, *baselines, sweeps.Oracle(ORACLE)]
 
 
@@ -104,18 +110,20 @@ def _budgets(fold: Fold) -> Doubles:
     return budgets
 
 
-def _looking() -> list[Contender]:
+def _looking(num_weights: int) -> list[Contender]:
     return [
         Probing(PROBE_TOKENS),
-        Stopping("cascade", inducted),
-        Stopping(f"cascade after {PROBE_TOKENS} tokens", inducted, PROBE_TOKENS),
+        Stopping("cascade", inducted, num_weights=num_weights),
+        Stopping(
+            f"cascade after {PROBE_TOKENS} tokens", inducted, PROBE_TOKENS, num_weights=num_weights
+        ),
     ]
 
 
-def _looking_baselines() -> list[Contender]:
+def _looking_baselines(num_weights: int) -> list[Contender]:
     return [
-        Stopping("thresholds (FrugalGPT)", thresholds),
-        Stopping("Pandora's index", pandora),
+        Stopping("thresholds (FrugalGPT)", thresholds, num_weights=num_weights),
+        Stopping("Pandora's index", pandora, num_weights=num_weights),
         RunAll("run all, rank by prediction", by_prediction),
         RunAll("run all, rank by likelihood", by_likelihood),
     ]

@@ -22,7 +22,7 @@ from tiercel.evaluation.frontier.luck import Luck, without_luck
 from tiercel.evaluation.frontier.points import Points, joined
 from tiercel.evaluation.frontier.predictions import Predictions, judged
 from tiercel.evaluation.frontier.provenance import Provenance, provenance
-from tiercel.evaluation.frontier.replicates import holm
+from tiercel.evaluation.frontier.replicates import REPLICATES, holm
 from tiercel.evaluation.frontier.shares import Place, Shares, places, routing_shares
 from tiercel.evaluation.frontier.sweeps import Oracle, Sweep, predicted
 from tiercel.evaluation.frontier.table import Table
@@ -39,6 +39,12 @@ class Settings:
     overhead: float = 0.0  # of a decision, in the table's unit of cost
     seed: int = 0
     with_ablations: bool = False
+    num_replicates: int = REPLICATES
+    num_weights: int = 20  # for which stopping rules are fitted
+
+    def compared(self, table: Table, points: Mapping[str, Points]) -> Comparison:
+        """Return the figures of some points."""
+        return compared(table, points, seed=self.seed, num_replicates=self.num_replicates)
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class Report:
     by_kind: Mapping[str, Comparison]
     not_routed: Mapping[str, str]  # kinds without anything to route, and why
     chances_of_none: Mapping[str, float]  # by kind, one-sided, adjusted for all kinds (Holm)
-    left_out: Comparison | None  # every data set as one that was never seen
+    left_out: Comparison | None  # every data set as one never seen; None if others teach nothing
     lossiness: LossSplit | None
     predictions: tuple[Predictions, ...]
     luck: Luck | None
@@ -89,11 +95,11 @@ def evaluated(table: Table, settings: Settings, told: Told = lambda text: None) 
     Raises ValueError where the best plan is the cheapest one.
     """
     folds = _folds(table, settings)
-    contenders = contenders_of(table)
+    contenders = contenders_of(table, settings.num_weights)
     points = {one.name: _replayed(one, folds, told) for one in contenders}
     told("figures")
-    everything = compared(table, points, seed=settings.seed)
-    by_kind, not_routed = _by_kind(table, points, settings.seed)
+    everything = settings.compared(table, points)
+    by_kind, not_routed = _by_kind(table, points, settings)
     chances = {kind: one.of(UTILITY).chance_of_none for kind, one in by_kind.items()}
     middle = everything.operating_costs[len(everything.operating_costs) // 2]
     return Report(
@@ -111,7 +117,7 @@ def evaluated(table: Table, settings: Settings, told: Told = lambda text: None) 
         left_out=_left_out(table, settings, points[ORACLE], told),
         lossiness=_lossiness(table, settings, told),
         predictions=tuple(judged(table, folds)),
-        luck=without_luck(table, points[UTILITY]),
+        luck=without_luck(table, points[UTILITY], settings.num_replicates),
         shares=tuple(routing_shares(table, points[UTILITY], everything.operating_costs)),
         places=tuple(places(table, points[UTILITY], middle)),
         ablations=_ablations(table, folds, points, settings, told),
@@ -139,7 +145,7 @@ def _plans(table: Table) -> tuple[PlanMeans, ...]:
 
 
 def _by_kind(
-    table: Table, points: Mapping[str, Points], seed: int
+    table: Table, points: Mapping[str, Points], settings: Settings
 ) -> tuple[dict[str, Comparison], dict[str, str]]:
     """Return comparisons within each kind, at the settings that were chosen for all of them."""
     found, not_routed = {}, {}
@@ -147,7 +153,7 @@ def _by_kind(
         index = np.flatnonzero(table.kinds == kind)
         some = {name: one.rows(index) for name, one in points.items()}
         try:
-            found[kind] = compared(table.rows(index), some, seed=seed)
+            found[kind] = settings.compared(table.rows(index), some)
         except ValueError as error:
             not_routed[kind] = str(error)
     return found, not_routed
@@ -155,16 +161,18 @@ def _by_kind(
 
 def _left_out(table: Table, settings: Settings, oracle: Points, told: Told) -> Comparison | None:
     examples = table.examples
-    if len(set(examples.kinds)) < 2:
+    splits_of = [
+        split for _, split in leave_one_out(examples.groups, examples.kinds, settings.seed)
+    ]
+    if not all(
+        len(one.train) and len(one.calibration) and len(one.validation) for one in splits_of
+    ):
         return None
     told("data sets left out")
-    folds = [
-        Fold(table, split, settings.fitter, settings.overhead)
-        for _, split in leave_one_out(examples.groups, examples.kinds, settings.seed)
-    ]
+    folds = [Fold(table, split, settings.fitter, settings.overhead) for split in splits_of]
     contenders = (Sweep(UTILITY, predicted), Sweep(RIDGE, hashed_ridge))
     points = {one.name: _replayed(one, folds, told) for one in contenders}
-    return compared(table, {**points, ORACLE: oracle}, seed=settings.seed)
+    return settings.compared(table, {**points, ORACLE: oracle})
 
 
 def _lossiness(table: Table, settings: Settings, told: Told) -> LossSplit | None:
@@ -180,7 +188,7 @@ def _routed(table: Table, settings: Settings) -> Comparison:
     folds = _folds(table, settings)
     contenders: tuple[Contender, ...] = (Sweep(UTILITY, predicted), Oracle(ORACLE))
     points = {one.name: _replayed(one, folds, lambda text: None) for one in contenders}
-    return compared(table, points, seed=settings.seed)
+    return settings.compared(table, points)
 
 
 def _ablations(
@@ -193,5 +201,13 @@ def _ablations(
     if not settings.with_ablations:
         return ()
     told("ablations")
-    found = ablated(table, folds, points[UTILITY], points[ORACLE], settings.num_signals)
+    found = ablated(
+        table,
+        folds,
+        points[UTILITY],
+        points[ORACLE],
+        num_signals=settings.num_signals,
+        num_weights=settings.num_weights,
+        num_replicates=settings.num_replicates,
+    )
     return tuple(found)

@@ -20,7 +20,13 @@ from tiercel.evaluation.frontier.measures import (
     strong_share_curve,
 )
 from tiercel.evaluation.frontier.points import Points
-from tiercel.evaluation.frontier.replicates import chance_of_none, hulls_of, interval, resampled
+from tiercel.evaluation.frontier.replicates import (
+    REPLICATES,
+    chance_of_none,
+    hulls_of,
+    interval,
+    resampled,
+)
 from tiercel.evaluation.frontier.table import Table
 from tiercel.evaluation.statistics import Estimate
 
@@ -72,14 +78,20 @@ class Comparison:
         return next(one for one in self.contenders if one.name == name)
 
 
-def compared(table: Table, points: Mapping[str, Points], *, seed: int = 0) -> Comparison:
+def compared(
+    table: Table,
+    points: Mapping[str, Points],
+    *,
+    seed: int = 0,
+    num_replicates: int = REPLICATES,
+) -> Comparison:
     """Return the figures of contenders' points on a table's prompts, the oracle's among them.
 
     Raises ValueError where the best plan is the cheapest: there is nothing to route.
     """
     references = references_of(table.costs.mean(axis=0), table.scores.mean(axis=0))
     everyone = {STATIC: static_points(table), **points}
-    means = resampled(everyone, table.examples.groups, seed=seed)
+    means = resampled(everyone, table.examples.groups, num_replicates, seed)
     judge = _Judge(table, references, {name: hulls_of(each) for name, each in means.items()})
     return Comparison(
         num_prompts=len(table),

@@ -1,6 +1,7 @@
 """The oracle without its luck: it picks by some of a prompt's samples and is scored on another.
 
-Who picks the best of noisy scores and is scored on the same has picked noise too.
+Who picks the best of noisy scores and is scored on the same has picked noise too. With few samples
+the other oracle knows less than can be known: the truth lies between the two.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from tiercel.evaluation.frontier.fold import weight_grid
 from tiercel.evaluation.frontier.hull import Doubles
 from tiercel.evaluation.frontier.measures import gap_closed, references_of
 from tiercel.evaluation.frontier.points import Points, certain
-from tiercel.evaluation.frontier.replicates import hulls_of, interval, resampled
+from tiercel.evaluation.frontier.replicates import REPLICATES, hulls_of, interval, resampled
 from tiercel.evaluation.frontier.table import Table
 from tiercel.evaluation.statistics import Estimate
 
@@ -28,7 +29,7 @@ class Luck:
     share_of_luck: float  # of what the lucky oracle has over static
 
 
-def without_luck(table: Table, utility: Points) -> Luck | None:
+def without_luck(table: Table, utility: Points, num_replicates: int = REPLICATES) -> Luck | None:
     """Return what is left of the gap; None without enough samples, or where nothing is to route."""
     index = np.flatnonzero(np.isfinite(table.samples).all(axis=(1, 2)))
     if table.samples.shape[2] < 2 or len(index) < 2 or utility.odds is None:
@@ -45,7 +46,7 @@ def without_luck(table: Table, utility: Points) -> Luck | None:
         "lucky": _picked(part, is_lucky=True),
         UTILITY: _rescored(utility.rows(index), chances),
     }
-    means = resampled(points, part.examples.groups)
+    means = resampled(points, part.examples.groups, num_replicates)
     areas = {name: hulls_of(one).areas(references) for name, one in means.items()}
     static, fair, lucky = areas["static"], areas["cross-fitted"], areas["lucky"]
     return Luck(

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.text.vocabularies import joined, texts
-from tiercel.text import Bridge
+from tiercel.text import Bridge, Intersection
 from tiercel.tokenizer import Tokenizer
 
 WAYS = [("qwen", "smollm2"), ("smollm2", "qwen")]
@@ -47,3 +47,19 @@ def test_bytes_never_differ(tokenizers, way: tuple[str, str], text: str, width: 
     run = drafter.spell(text.encode())
     if run is not None and parent.spell(text.encode()) is not None:
         assert joined(parent, Bridge(parent, drafter).draft(run).token_ids) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("way", "least"), [(("qwen", "smollm2"), 0.75), (("smollm2", "qwen"), 0.2)]
+)
+def test_most_of_a_text_is_tokens_of_both(tokenizers, way: tuple[str, str], least: float):
+    parent, drafter = (tokenizers[name] for name in way)
+    both = Intersection(
+        drafter, parent, drafter_size=drafter.vocab_size, parent_size=parent.vocab_size
+    )
+    assert both.share > least
+    run = drafter.encode(TEXTS["prose"] + TEXTS["code"])
+    found = both.translate(run, known=b"")
+    assert joined(parent, found.token_ids) == joined(drafter, run)
+    kept = [place for place in found.same_as if place is not None]
+    assert len(kept) > 0.7 * len(run)

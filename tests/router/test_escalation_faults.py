@@ -157,7 +157,7 @@ async def test_when_the_larger_plan_is_out_of_time_the_small_answer_stands(tmp_p
     stuck = large(fault="silent", good_tokens=0)
     stopper = ScriptedStopper({("small", END): "large"})
     scripts = (small(), stuck)
-    async with cascade(tmp_path, *scripts, stopper=stopper, max_request_s=2.5) as client:
+    async with cascade(tmp_path, *scripts, stopper=stopper, max_request_s=3.5) as client:
         got = await answered(client, wanted(delivery))
         assert (got.token_ids, got.finished.reason) == (SMALL, FinishReason.LENGTH)
         assert (got.finished.plan_name, got.revisions) == ("small", [])
@@ -165,7 +165,7 @@ async def test_when_the_larger_plan_is_out_of_time_the_small_answer_stands(tmp_p
 
 async def test_a_held_answer_that_is_out_of_time_is_sent_as_far_as_it_goes(tmp_path) -> None:
     stuck = small(fault="silent", good_tokens=5)
-    async with cascade(tmp_path, stuck, large(), max_request_s=2.0) as client:
+    async with cascade(tmp_path, stuck, large(), max_request_s=3.0) as client:
         got = await answered(client, wanted(HOLD))
         assert (got.token_ids, got.finished.reason) == (SMALL[:5], FinishReason.DEADLINE)
 

@@ -1,12 +1,11 @@
 """A report as Markdown: tables that say what was reached, with intervals."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from math import isfinite
+from collections.abc import Iterator, Sequence
 
 from tiercel.evaluation.frontier.contenders import BANDIT, ORACLE, RIDGE, STATIC, UTILITY
 from tiercel.evaluation.frontier.experiment import Report
 from tiercel.evaluation.frontier.figures import Comparison, ContenderFigures, names_of
-from tiercel.evaluation.statistics import Estimate
+from tiercel.evaluation.frontier.markdown_cells import interval, median, number, table
 
 
 def markdown(report: Report, figures: Sequence[str] = ()) -> str:
@@ -27,14 +26,6 @@ def markdown(report: Report, figures: Sequence[str] = ()) -> str:
         ["## Made with", "", *_made_with(report)],
     ]
     return "\n".join("\n".join([*part, ""]) for part in parts if part)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table; columns that begin with `>` hold numbers."""
-    yield "| " + " | ".join(name.removeprefix(">") for name in head) + " |"
-    yield "|" + "|".join("--:" if name.startswith(">") else "---" for name in head) + "|"
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
 
 
 def _about(report: Report) -> Iterator[str]:
@@ -85,10 +76,10 @@ def _row(one: ContenderFigures) -> Sequence[str]:
     calls = one.strong_calls
     return (
         one.name,
-        _interval(one.gap_closed),
-        _interval(one.area_gain, percent=True),
-        _interval(one.area_gain_from_zero, percent=True),
-        _interval(one.gain_at_best, digits=4),
+        interval(one.gap_closed),
+        interval(one.area_gain, percent=True),
+        interval(one.area_gain_from_zero, percent=True),
+        interval(one.gain_at_best, digits=4),
         f"{one.average_improvement:.4f}",
         f"{calls.average_recovered:.3f}" if calls else "",
         " / ".join(f"{value:.0%}" for value in calls.calls_for.values()) if calls else "",
@@ -107,9 +98,9 @@ def _operating(comparison: Comparison) -> Iterator[str]:
     rows = [
         (
             one.name,
-            *(_interval(each, digits=4) for each in one.quality_gains),
-            *(_interval(each, percent=True) for each in one.cost_savings),
-            *(_interval(each, percent=True) for each in one.over_bandit),
+            *(interval(each, digits=4) for each in one.quality_gains),
+            *(interval(each, percent=True) for each in one.cost_savings),
+            *(interval(each, percent=True) for each in one.over_bandit),
         )
         for one in _ordered(comparison)
         if one.name != STATIC
@@ -132,8 +123,8 @@ def _kinds(report: Report) -> Iterator[str]:
         (
             kind,
             str(one.num_prompts),
-            _interval(one.of(UTILITY).gap_closed),
-            _interval(one.of(UTILITY).area_gain, percent=True),
+            interval(one.of(UTILITY).gap_closed),
+            interval(one.of(UTILITY).area_gain, percent=True),
             f"{report.chances_of_none[kind]:.4f}",
         )
         for kind, one in report.by_kind.items()
@@ -146,7 +137,7 @@ def _kinds(report: Report) -> Iterator[str]:
 def _left_out(report: Report) -> list[str]:
     if report.left_out is None:
         return []
-    rows = [(name, _interval(report.left_out.of(name).gap_closed)) for name in (UTILITY, RIDGE)]
+    rows = [(name, interval(report.left_out.of(name).gap_closed)) for name in (UTILITY, RIDGE)]
     text = "Each data set is tested by what has never seen a prompt of it."
     head = ("contender", ">gap closed")
     return ["## Data sets left out", "", text, "", *table(head, rows)]
@@ -157,7 +148,7 @@ def _lossiness(report: Report) -> list[str]:
     if split is None:
         return []
     rows = [
-        (name, _interval(one.of(UTILITY).gap_closed), _interval(one.of(ORACLE).area, digits=4))
+        (name, interval(one.of(UTILITY).gap_closed), interval(one.of(ORACLE).area, digits=4))
         for name, one in (("roots alone", split.roots), ("lossy plans too", split.everything))
     ]
     head = ("plans", f">gap closed by {UTILITY}", ">area of the oracle")
@@ -178,11 +169,11 @@ def _predictions(report: Report) -> Iterator[str]:
         (
             one.knowledge,
             plan.plan,
-            _number(_median(list(plan.auroc_by_kind.values()))),
-            _number(plan.calibration_error),
-            _number(plan.brier_skill),
-            _number(plan.explained),
-            _number(plan.explainable),
+            number(median(list(plan.auroc_by_kind.values()))),
+            number(plan.calibration_error),
+            number(plan.brier_skill),
+            number(plan.explained),
+            number(plan.explainable),
         )
         for one in report.predictions
         for plan in one.plans
@@ -191,8 +182,8 @@ def _predictions(report: Report) -> Iterator[str]:
     yield ""
     for one in report.predictions:
         yield (
-            f"From {one.knowledge}: median AUROC {_number(one.median_auroc_within_kind)} over all "
-            f"plans and kinds, mean ECE {_number(one.calibration_error)}."
+            f"From {one.knowledge}: median AUROC {number(one.median_auroc_within_kind)} over all "
+            f"plans and kinds, mean ECE {number(one.calibration_error)}."
         )
 
 
@@ -205,8 +196,8 @@ def _luck(report: Report) -> list[str]:
         "",
         f"On {one.num_prompts} prompts with {one.num_samples} samples of every plan, "
         f"{one.share_of_luck:.0%} of what an oracle wins is luck. To the oracle that picks by the "
-        f"other samples {UTILITY} closes {_interval(one.gap_closed)} of the gap, to the lucky one "
-        f"{_interval(one.gap_closed_to_lucky)}.",
+        f"other samples {UTILITY} closes {interval(one.gap_closed)} of the gap, to the lucky one "
+        f"{interval(one.gap_closed_to_lucky)}.",
     ]
 
 
@@ -214,7 +205,7 @@ def _ablations(report: Report) -> list[str]:
     if not report.ablations:
         return []
     head = ("router", ">gap closed", ">lost against the whole")
-    rows = [(one.name, _interval(one.gap_closed), _interval(one.loss)) for one in report.ablations]
+    rows = [(one.name, interval(one.gap_closed), interval(one.loss)) for one in report.ablations]
     return ["## Ablations", "", *table(head, rows)]
 
 
@@ -229,22 +220,6 @@ def _made_with(report: Report) -> Iterator[str]:
 
 def _ordered(comparison: Comparison) -> list[ContenderFigures]:
     return [comparison.of(name) for name in (*names_of(comparison), STATIC, ORACLE)]
-
-
-def _interval(one: Estimate, *, percent: bool = False, digits: int = 3) -> str:
-    if not isfinite(one.mean):
-        return ""
-    if percent:
-        return f"{one.mean:+.1%} ({one.low:+.1%} to {one.high:+.1%})"
-    return f"{one.mean:.{digits}f} ({one.low:.{digits}f} to {one.high:.{digits}f})"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if isfinite(value) else ""
-
-
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2] if values else float("nan")
 
 
 def _title(path: str) -> str:

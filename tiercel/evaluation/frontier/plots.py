@@ -94,7 +94,7 @@ def where(report: Report) -> Figure:
     axes.barh(names, gains, color=["#4c78a8" if gain > 0 else "#e45756" for gain in gains])
     axes.axvline(0, color="#333333", linewidth=1)
     axes.tick_params(axis="y", labelsize=7)
-    axes.set_xlabel("score over static plans, mixed to the same mean cost over all prompts")
+    axes.set_xlabel("score over static plans of the same mean cost")
     return figure
 
 

@@ -43,8 +43,9 @@ class Fold:
 
     @cached_property
     def validation(self) -> Table:
-        """The prompts that knobs are set on."""
-        return self.table.rows(self.split.validation[:_MOST_VALIDATION])
+        """The prompts that knobs are set on: all, or a random sample of many."""
+        order = np.random.default_rng(0).permutation(self.split.validation)
+        return self.table.rows(np.sort(order[:_MOST_VALIDATION]))
 
     @cached_property
     def test(self) -> Table:

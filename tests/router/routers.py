@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from services.router.__main__ import opening
 from services.router.settings import Settings
 from tiercel import rpc
 from tiercel.clients.router import Request, RouterClient
-from tiercel.replies import Committed, Decision, Finished
+from tiercel.replies import Committed, Decision, Finished, ReplicaState
 from tiercel.types import SamplingParams, StopConditions
 
 
@@ -42,6 +42,22 @@ async def routing(config: str, grader=None, **settings) -> AsyncIterator[RouterC
         RouterClient(f"localhost:{port}", timeout_s=120.0) as client,
     ):
         yield client
+
+
+async def settled(
+    stack: AsyncExitStack, config: str, grader=None, *, away: Sequence[str] = (), **settings
+) -> RouterClient:
+    """Run a router that has seen every tier but those `away`, and looks no more.
+
+    On a busy machine a look may come too late, once or for good.
+    """
+    for _ in range(20):
+        running = routing(config, grader, poll_s=3600.0, **settings)
+        client = await stack.enter_async_context(running)
+        seen = (await client.tiers()).replicas
+        if all(one.state is ReplicaState.READY for one in seen if one.tier not in away):
+            return client
+    raise AssertionError(f"the tiers are not seen: {seen}")
 
 
 def request(seed: int = 5, max_new_tokens: int = 12, **fields) -> Request:

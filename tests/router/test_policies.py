@@ -9,7 +9,7 @@ import pytest
 
 from tests.addresses import free_address
 from tests.router.graders import WrittenGrader
-from tests.router.routers import configuration_file, reply, request, routing
+from tests.router.routers import configuration_file, reply, request, settled
 from tests.router.scripted_tier import Script, serving
 from tiercel.errors import InvalidRequest
 from tiercel.evaluation.ope.decision_records import read_log
@@ -54,7 +54,7 @@ async def over(stack, tmp_path, grader=None, *, plans=PLANS, away=(), prices="",
     config = configuration_file(tmp_path, places, plans)
     text = Path(config).read_text()
     Path(config).write_text(text.replace("[tiers.large]", f"[tiers.large]\n{prices}"))
-    return await stack.enter_async_context(routing(config, grader, **settings))
+    return await settled(stack, config, grader, away=away, **settings)
 
 
 def graded(**fields) -> WrittenGrader:

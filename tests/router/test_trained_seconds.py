@@ -9,7 +9,7 @@ import pytest
 
 from services.router.trained_seconds import TrainedSeconds
 from tests.prediction import outcomes
-from tests.router.routers import configuration_file, reply, request, routing
+from tests.router.routers import configuration_file, reply, request, routing, settled
 from tests.router.scripted_tier import Script, serving
 from tiercel.plan_text import parse_plan
 from tiercel.prediction.predictor import Predictor
@@ -56,7 +56,7 @@ async def test_the_router_decides_by_it_and_says_so(trained, tmp_path):
         places = {"target": [target], "draft": [draft]}
         config = configuration_file(tmp_path, places, outcomes.PLANS)
         settings = {"policy": "fastest", "predictor": str(trained)}
-        client = await stack.enter_async_context(routing(config, **settings))
+        client = await settled(stack, config, **settings)
         for prompt, plan in ((CODE, "pair"), (STORY, "alone")):
             turns = (Message("user", prompt),)
             decision = await client.route(request(prompt=turns, max_new_tokens=64))

@@ -55,7 +55,7 @@ def tier_policies(
     """
     found = []
     for cell, sums in cells.items():
-        if cell.subject[0] != "speed" or sums.get("requests", 0.0) < least:
+        if cell.subject[0] != "speed" or round(sums.get("requests", 0.0)) < least:
             continue
         tier, band = cell.subject[1], int(cell.subject[2])
         tokens = sums.get("prompt_tokens", 0.0)

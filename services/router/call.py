@@ -15,3 +15,4 @@ class Call:
     session_id: str
     deadline: float  # on the event loop's clock
     arrived: float  # on the same clock
+    num_outstanding: int = 0  # requests that were open at the root when it was chosen

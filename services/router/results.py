@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import replace
 
+from services.router.call import Call
 from services.router.deciding import Decided
 from services.router.escalation import Escalation
 from tiercel.decoding import in_force
@@ -56,9 +57,7 @@ def finished(end: SessionEnd, ask: Ask, answer: Escalation, decision: Decision) 
     )
 
 
-def outcome(
-    ask: Ask, decision: Decision, kind: str, answer: Escalation, end: SessionEnd
-) -> Outcome:
+def outcome(call: Call, decision: Decision, answer: Escalation, end: SessionEnd) -> Outcome:
     """Return what feedback learns from, with the plan in force at the end.
 
     Texts that a larger root judged are left out of the pairs: they say nothing of drafting.
@@ -69,11 +68,19 @@ def outcome(
         event_id=uuid.uuid4().hex,
         usage=replace(end.usage, pairs=tuple(pairs)),
         decision_id=decision.decision_id,
-        request_id=ask.request_id,
-        kind=kind,
+        request_id=call.ask.request_id,
+        kind=call.kind,
         plan_name=decision.plan_name,
         plan=answer.plan,
         propensity=decision.propensity,
         reason=end.reason,
+        candidates=decision.candidates,
+        policy=decision.policy,
+        policy_epoch=decision.policy_epoch,
+        policy_version=decision.policy_version,
+        forced=decision.forced,
         stages=answer.stages,
+        rule_use=end.rule_use,
+        session_id=call.session_id,
+        num_outstanding=call.num_outstanding,
     )

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.router import metrics, results
 from services.router.admission import Admission
@@ -130,6 +130,7 @@ class Router:
         compute_s = time.perf_counter() - start
         answer = self._answering.of(call, decided)
         await answer.prepare()
+        call = replace(call, num_outstanding=self._num_outstanding(answer.plan))
         decision = results.decision(decided, answer.plan, self._advice.policy, compute_s)
         yield decision
         async with aclosing(self._told(call, answer, decided, decision)) as replies:
@@ -164,13 +165,17 @@ class Router:
             async for event in events:
                 if isinstance(event, SessionEnd):
                     end = results.timed(event, first_token_s, time.monotonic() - call.arrived)
-                    self._outcomes.put(results.outcome(call.ask, decision, call.kind, answer, end))
+                    self._outcomes.put(results.outcome(call, decision, answer, end))
                     yield results.finished(end, call.ask, answer, decision)
                     return
                 if not first_token_s and isinstance(event, Committed) and event.token_ids:
                     first_token_s = time.monotonic() - call.arrived
                     metrics.time_to_first_token.labels(decision.plan_name).observe(first_token_s)
                 yield event
+
+    def _num_outstanding(self, plan: Plan) -> int:
+        root = self._fleet.find(plan.tier, plan.address)
+        return root.num_outstanding if root else 0
 
     def _check(self, objective: Objective) -> None:
         self._decider.check(objective)

@@ -15,8 +15,9 @@ from tests.addresses import free_address
 from tests.router.routers import configuration_file, eventually, reply, request, routing
 from tests.router.scripted_tier import Script, answer, serving
 from tiercel import rpc
+from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import InvalidRequest, Unavailable
-from tiercel.learning import Outcome
+from tiercel.learning import Outcome, Rating
 from tiercel.types import Usage
 from tiercel.v1 import decoding_pb2
 
@@ -93,6 +94,31 @@ async def test_feedback_that_comes_late_is_followed(stack, tmp_path):
     assert await number_for(client, "open") == 4
     await feedback_at(stack, address, folder)
     await until_number(client, "open", 0)
+
+
+async def test_an_outcome_tells_whom_a_rating_is_of_and_how_fast_the_root_was(stack, tmp_path):
+    target = await stack.enter_async_context(serving(Script()))
+    config = configuration_file(tmp_path, {"target": [target]}, {"only": "target"})
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tr-"))
+    address = free_address()
+    await feedback_at(stack, address, folder)
+    client = await stack.enter_async_context(routing(config, feedback=address))
+    for number in range(5):
+        answered = await reply(client, request(kind="maths"))
+        learner = FeedbackClient(address)
+        stack.push_async_callback(learner.close)
+        decision = answered.finished.decision_id
+        await learner.rate(Rating(f"rating {number}", decision, 1.0, "me"))
+    async with asyncio.timeout(90):
+        while not ((policy := await learner.policy()).tiers and len(policy.qualities) == 2):
+            await asyncio.sleep(0.1)
+    [speed] = policy.tiers
+    assert (speed.tier, speed.min_outstanding) == ("target", 0)
+    assert 0 < speed.first_token_p50_s <= speed.first_token_p95_s
+    assert {(one.root, one.kind) for one in policy.qualities} == {
+        ("target", ""),
+        ("target", "maths"),
+    }
 
 
 class Feedback:

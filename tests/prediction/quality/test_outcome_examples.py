@@ -52,19 +52,20 @@ def add(root, data, set_name: str, column: str, scores: dict[tuple[int, int], fl
         tiers={column.partition(";")[0]: TIER},
     )
     letters = SETS[set_name].asks_letter
-    numbers = halves([] if letters else [-0.5] * 20)
+    numbers = halves([-0.5] * (1 if letters else 20))
     outcomes = [
         Outcome(
             prompt_id=f"{set_name}-{at}",
             prompt_hash=by_id[f"{set_name}-{at}"].prompt_hash,
             numerics_id="n",
-            token_ids=() if letters else tuple(range(20)),
+            token_ids=tuple(range(len(numbers))),
             finish=FinishReason.STOP_TOKEN,
             scores={"exact": score},
             sample=sample,
             logprobs=numbers,
             entropies=numbers,
             margins=numbers,
+            choice_logprobs=halves([-0.5, -1.0] if letters else []),
         )
         for (at, sample), score in scores.items()
     ]

@@ -121,13 +121,18 @@ def _score(outcomes: Sequence[Outcome]) -> float:
 
 
 def _length(outcomes: Sequence[Outcome]) -> float:
-    lengths = [len(one.token_ids) for one in outcomes if len(one.logprobs)]
+    lengths = [len(one.token_ids) for one in outcomes if _is_text(one)]
     return float(np.mean(lengths)) if lengths else np.nan
+
+
+def _is_text(one: Outcome) -> bool:
+    """Whether it is an answer in words; of letters only one token's log-probability was taken."""
+    return len(one.logprobs) > 0 and not len(one.choice_logprobs)
 
 
 def _evidence(outcomes: Sequence[Outcome], asked: Asked) -> NDArray[np.float64]:
     """Return the evidence of the first answer; a letter, which is no text, gives none."""
-    if not outcomes or not len(outcomes[0].logprobs):
+    if not outcomes or not _is_text(outcomes[0]):
         return np.full(len(EVIDENCE_NAMES), np.nan)
     one = outcomes[0]
     whole = one.finish is not FinishReason.LENGTH

@@ -18,8 +18,8 @@ Tamper = Callable[[Session], None]
 class TamperedTier(PatientTier):
     """A tier that changes every session it opens, and keeps its decoders for a test to look at."""
 
-    def __init__(self, *wiring, tamper: Tamper | None = None) -> None:
-        super().__init__(*wiring)
+    def __init__(self, *wiring, tamper: Tamper | None = None, **options) -> None:
+        super().__init__(*wiring, **options)
         self.decoders: list[Decoder] = []
         self._tamper = tamper
 

@@ -94,6 +94,7 @@ def evaluated(table: Table, settings: Settings, told: Told = lambda text: None) 
 
     Raises ValueError where the best plan is the cheapest one.
     """
+    made_with = provenance()  # first, as a run is long and its code is what was there at its start
     folds = _folds(table, settings)
     contenders = contenders_of(table, settings.num_weights)
     points = {one.name: _replayed(one, folds, told) for one in contenders}
@@ -107,7 +108,7 @@ def evaluated(table: Table, settings: Settings, told: Told = lambda text: None) 
         cost_unit=table.cost_unit,
         overhead=settings.overhead,
         seed=settings.seed,
-        made_with=provenance(),
+        made_with=made_with,
         sources=table.sources,
         plans=_plans(table),
         everything=everything,

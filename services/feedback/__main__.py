@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from services.feedback import embedded
 from services.feedback.connection import Connection
 from services.feedback.estimates import Estimator
+from services.feedback.guardrail import Guardrail
 from services.feedback.identity import Principals
 from services.feedback.operators import Operators
 from services.feedback.servicer import FeedbackServicer
@@ -19,6 +20,7 @@ from tiercel.launch import launch
 async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
     """Connect to Redis, or start an embedded one, and follow what is learned."""
     principals = Principals.read(settings.principals_file)
+    strictness = settings.strictness()
     async with AsyncExitStack() as stack:
         url = settings.store_url()
         if not url:
@@ -31,20 +33,22 @@ async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
             max_cells=settings.max_cells,
             keep_every_s=settings.keep_every_s,
             max_ratings_per_rater=settings.max_ratings_per_rater,
+            audits_per_level=strictness.standard.num_audits,
         )
         connection = Connection(
             url, namespace=settings.namespace, timeout_s=settings.store_timeout_s
         )
         stack.push_async_callback(connection.close)
-        store = Store(connection, memory)
+        store, operators = Store(connection, memory, strictness.steering), Operators(connection)
         feed = PolicyFeed(
             store,
-            Estimator(settings.min_judged_tokens, settings.prior_tokens),
+            Estimator(settings.min_judged_tokens, settings.prior_tokens, strictness=strictness),
+            Guardrail(strictness, operators),
             poll_s=settings.poll_s,
             push_interval_s=settings.push_interval_s,
         )
         await stack.enter_async_context(feed.running())
-        yield FeedbackServicer(store, feed, Operators(connection), principals)
+        yield FeedbackServicer(store, feed, operators, principals)
 
 
 def main() -> None:

@@ -52,6 +52,11 @@ class Cell:
         return cls(("level", rule, f"{strictness:.3f}"), kind)
 
     @classmethod
+    def of_strictness(cls, rule: str, kind: str) -> "Cell":
+        """Return the cell of the strictness that follows a rule's divergence, and of its audits."""
+        return cls(("strictness", rule), kind)
+
+    @classmethod
     def of_quality(cls, root: str, kind: str) -> "Cell":
         """Return the cell of ratings of one root's answers."""
         return cls(("quality", root), kind)
@@ -59,7 +64,7 @@ class Cell:
     @property
     def fades(self) -> bool:
         """Whether old events weigh less: a certificate counts audits, whenever they were."""
-        return self.subject[0] != "level"
+        return self.subject[0] not in ("level", "strictness")
 
     @classmethod
     def named(cls, name: str) -> "Cell":

@@ -41,9 +41,9 @@ class Connection:
         self._under_way: set[asyncio.Task[Any]] = set()
         self._up: bool | None = None
 
-    def script(self, name: str) -> AsyncScript:
-        """Return the Lua step of that name, what all steps share before it."""
-        parts = [(_FOLDER / f"{part}.lua").read_text() for part in ("cells", name)]
+    def script(self, *names: str) -> AsyncScript:
+        """Return the Lua step of these parts, what all steps share before it."""
+        parts = [(_FOLDER / f"{part}.lua").read_text() for part in ("cells", *names)]
         return self.client.register_script("".join(parts))
 
     def key(self, name: str) -> str:

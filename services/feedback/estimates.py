@@ -1,12 +1,13 @@
 """From sums to policy: acceptance rates, step times, and the block length of best goodput."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.feedback.cells import ALL_KINDS, Cell, Snapshot, Sums
 from services.feedback.cold_start import ColdStart
 from services.feedback.qualities import root_qualities
 from services.feedback.speeds import tier_policies
+from services.feedback.strictness import StrictnessLearning
 from tiercel.decoding import Level, best_num_speculative_tokens, draft_confidence
 from tiercel.learning import LearnedPolicy, PairPolicy
 
@@ -27,6 +28,7 @@ class Estimator:
     min_judged_tokens: int = 200
     prior_tokens: float = 50.0  # judged tokens that the rate over all kinds counts for
     min_requests: float = 5.0  # answers of a tier behind what is said of its speed
+    strictness: StrictnessLearning = field(default_factory=StrictnessLearning)
 
     def policy(self, snapshot: Snapshot) -> LearnedPolicy:
         """Return what the cells say about each pair and kind of which enough is known."""
@@ -35,6 +37,7 @@ class Estimator:
             snapshot.epoch,
             snapshot.version,
             tuple(found),
+            self.strictness.policies(snapshot),
             tiers=tier_policies(snapshot.cells, _pass_times(snapshot.cells), self.min_requests),
             qualities=root_qualities(snapshot.cells),
             frozen=snapshot.frozen is not None,

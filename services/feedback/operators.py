@@ -14,7 +14,7 @@ from tiercel.learning import Change
 _PARTS = {
     "pairs": ("pair",),
     "tiers": ("tier", "speed"),
-    "strictness": ("rule", "level"),
+    "strictness": ("rule", "level", "strictness"),
     "qualities": ("quality",),
 }
 RESETTABLE = ("", *_PARTS)
@@ -48,6 +48,16 @@ class Operators:
             beginning = f'["{word}",' if word else ""
             version = await self._do("reset", author, reason or what, beginning)
         return version
+
+    async def withdraw(
+        self, led: Cell, levels: Sequence[Cell], num_audits: int, *, author: str, reason: str
+    ) -> int:
+        """Forget a strictness and its certificate, if these audits are there; return the version.
+
+        Raises Unavailable.
+        """
+        names = [cell.name for cell in levels]
+        return await self._do("withdraw", author, reason, led.name, str(num_audits), *names)
 
     async def history(self, limit: int) -> list[Change]:
         """Return the newest changes, newest first. Raises Unavailable."""

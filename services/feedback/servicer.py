@@ -47,7 +47,7 @@ class FeedbackServicer(pb_grpc.FeedbackServicer):
         number = len(request.outcomes) + len(request.draft_scores) + len(request.audits)
         self._principals.named(context)
         with _counted(metrics.events, number):
-            applied = await self._store.apply(events_from_pb(request))
+            applied = await self._store.apply(events_from_pb(request), self._feed.goals)
         num_applied = sum(applied)
         num_duplicates = len(applied) - num_applied
         metrics.events.labels("applied").inc(num_applied)

@@ -4,8 +4,11 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from services.feedback.certification import Standard
+from services.feedback.strictness import Steering, StrictnessLearning
 from tiercel import config
 from tiercel.errors import InvalidRequest
+from tiercel.types import Rule
 
 
 class Settings(config.Settings):
@@ -62,10 +65,58 @@ class Settings(config.Settings):
         ge=0,
         description="judged tokens that the rate over all kinds counts for in that of one",
     )
+    max_harm: float = Field(
+        default=0.05, gt=0, lt=1, description="share of answers that a lossy rule may harm"
+    )
+    harm_doubt: float = Field(
+        default=0.05, gt=0, lt=1, description="chance that a certificate of it is wrong"
+    )
+    strictness_levels: tuple[float, ...] = Field(
+        default=(0.95, 0.9, 0.8, 0.7, 0.6, 0.5),
+        description="levels that audits try, from strict to lenient, at most 6",
+    )
+    audits_per_level: int = Field(
+        default=0, ge=0, description="audits that decide a level; 0 for the fewest that can"
+    )
+    certify: tuple[Rule, ...] = Field(
+        default=(), description="lossy rules to certify before they were used"
+    )
+    strictness_gain: float = Field(
+        default=0.5, gt=0, description="strictness moves by this times the excess of divergence"
+    )
+    strictness_max_step: float = Field(
+        default=0.05, gt=0, le=1, description="most by which strictness moves at once"
+    )
+    strictness_dead_band: float = Field(
+        default=0.005, ge=0, description="excess of divergence within which nothing moves"
+    )
+    strictness_answers: int = Field(
+        default=20, ge=1, description="answers whose divergence makes a step of strictness"
+    )
+    first_strictness: float | None = Field(
+        default=None, ge=0, le=1, description="where strictness begins once it is certified"
+    )
     poll_s: float = Field(default=3.0, gt=0, description="seconds between looks for a change")
     push_interval_s: float = Field(
         default=1.0, gt=0, description="least seconds between two pushes to a router"
     )
+
+    def strictness(self) -> StrictnessLearning:
+        """Return how strictness is certified and led; raises InvalidRequest for unsound levels."""
+        standard = Standard(
+            epsilon=self.max_harm,
+            delta=self.harm_doubt,
+            levels=self.strictness_levels,
+            audits_per_level=self.audits_per_level,
+        )
+        steering = Steering(
+            gain=self.strictness_gain,
+            max_step=self.strictness_max_step,
+            dead_band=self.strictness_dead_band,
+            min_answers=self.strictness_answers,
+            first=self.first_strictness,
+        )
+        return StrictnessLearning(standard, steering, self.certify)
 
     def store_url(self) -> str:
         """Return the URL of Redis, empty for the embedded one; raises InvalidRequest."""

@@ -1,14 +1,15 @@
 """What is learned, in Redis or Valkey: one Lua step for each event, so that it counts once."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from services.feedback.cells import ALL_KINDS, Cell, Snapshot, faded, rated_cells
+from services.feedback.cells import ALL_KINDS, Cell, Snapshot, Sums, faded, rated_cells
 from services.feedback.connection import Connection
 from services.feedback.deltas import deltas
+from services.feedback.strictness import Goal, Remark, Steering, remarks
 from tiercel.learning import Event, Outcome, Rating
 
 log = structlog.get_logger(__name__)
@@ -27,22 +28,32 @@ class Memory:
     max_cells: int = 4096  # of single kinds; those of all kinds may be as many again
     keep_every_s: float = 600.0  # how often a whole version is kept, to roll back to
     max_ratings_per_rater: int = 600  # that are learned from in an hour
+    audits_per_level: int = 59  # later ones at the same level are not counted
 
 
 class Store:
     """Cells, ratings and versions; any number of replicas may share it."""
 
-    def __init__(self, connection: Connection, memory: Memory) -> None:
+    def __init__(
+        self, connection: Connection, memory: Memory, steering: Steering | None = None
+    ) -> None:
+        """Keep what is learned for as long as `memory` says, and lead strictness by `steering`."""
         self._connection, self._memory = connection, memory
-        self._apply, self._read, self._rate = map(connection.script, ("apply", "read", "rate"))
+        self._steering = steering or Steering()
+        self._apply = connection.script("follow", "apply")
+        self._read, self._rate = map(connection.script, ("read", "rate"))
         self.hints = connection.hints
 
-    async def apply(self, events: Sequence[Event]) -> list[bool]:
+    async def apply(
+        self, events: Sequence[Event], goals: Mapping[Cell, Goal] | None = None
+    ) -> list[bool]:
         """Learn from events, each in one step; return which were new.
 
-        Raises Unavailable if some may not have been applied; delivering all again is safe.
+        `goals` say by cell which strictness is led, and to what. Raises Unavailable if some may not
+        have been applied; delivering all again is safe.
         """
-        return await self._connection.finished(self._apply_all(events)) if events else []
+        work = self._apply_all(events, goals or {})
+        return await self._connection.finished(work) if events else []
 
     async def rate(self, rating: Rating) -> bool:
         """Keep a rating; return whether it was new. Raises Unavailable."""
@@ -52,10 +63,11 @@ class Store:
         """Return everything learned, or None if that is what the caller has. Raises Unavailable."""
         return await self._connection.finished(self._read_news(have))
 
-    async def _apply_all(self, events: Sequence[Event]) -> list[bool]:
+    async def _apply_all(self, events: Sequence[Event], goals: Mapping[Cell, Goal]) -> list[bool]:
         async with self._connection.client.pipeline(transaction=False) as pipeline:
             for event in events:
-                await self._apply(self._event_keys(event), self._arguments(event), client=pipeline)
+                arguments = self._arguments(event, goals)
+                await self._apply(self._event_keys(event), arguments, client=pipeline)
             replies = await pipeline.execute(raise_on_error=False)
         for reply in replies:
             if isinstance(reply, Exception):
@@ -67,20 +79,32 @@ class Store:
         names = ("state", "cells", f"event:{event.event_id}", *_decision(decision_id), "history")
         return [*self._connection.keys(*names), *self._connection.places()]
 
-    def _arguments(self, event: Event) -> list[str | int | float]:
+    def _arguments(self, event: Event, goals: Mapping[Cell, Goal]) -> list[str | int | float]:
         memory = self._memory
+        said = list(remarks(event, goals, self._steering))
         arguments: list[str | int | float] = [
             _ms(memory.dedup_s),
             self._connection.key("changes"),
             _ms(memory.keep_every_s),
             self._rated(event),
             _ms(memory.ratings_s),
+            len(said),
         ]
+        for remark in said:
+            arguments += self._remark(remark)
         for cell, sums in deltas(event):
-            added = [part for name, delta in sums.items() for part in (name, repr(delta))]
             half_life = _ms(memory.half_life_s) if cell.fades else 0
-            arguments += [cell.name, self._limit(cell), half_life, len(sums), *added]
+            most = memory.audits_per_level if cell.subject[0] == "level" else ""
+            arguments += [cell.name, self._limit(cell), half_life, most, *_listed(sums)]
         return arguments
+
+    def _remark(self, remark: Remark) -> list[str | int | float]:
+        """Return what one event says about a strictness, as follow.lua reads it."""
+        goal, steering = remark.goal, self._steering
+        numbers = [goal.num_audits, goal.first, goal.floor, goal.ceiling]
+        numbers += [remark.strictness, remark.tolerance]
+        numbers += [steering.gain, steering.max_step, steering.dead_band, steering.min_answers]
+        return [remark.cell.name, goal.level.name, *map(repr, numbers), *_listed(remark.sums)]
 
     def _rated(self, event: Event) -> str:
         """Return which cells ratings of an outcome's decision concern, as cells.lua reads it."""
@@ -132,6 +156,11 @@ class Store:
             return float("inf")
         rated = cell.subject[0] == "quality"
         return self._memory.rating_half_life_s if rated else self._memory.half_life_s
+
+
+def _listed(sums: Sums) -> list[str | int]:
+    """Return sums as the Lua steps read them: how many, then names and numbers of all digits."""
+    return [len(sums), *(part for name, delta in sums.items() for part in (name, repr(delta)))]
 
 
 def _decision(decision_id: str) -> tuple[str, str]:

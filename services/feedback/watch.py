@@ -1,13 +1,15 @@
 """The learned policy as it changes: read from the store at intervals and on hints, told to many."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 
 from services.feedback import metrics
-from services.feedback.cells import Snapshot
+from services.feedback.cells import Cell, Snapshot
 from services.feedback.estimates import Estimator
+from services.feedback.guardrail import Guardrail
 from services.feedback.store import Store
+from services.feedback.strictness import Goal
 from tiercel.errors import Unavailable
 from tiercel.learning import LearnedPolicy
 
@@ -18,10 +20,17 @@ class PolicyFeed:
     """Keeps the policy at hand; while the store is away, the last known one stands."""
 
     def __init__(
-        self, store: Store, estimator: Estimator, *, poll_s: float, push_interval_s: float
+        self,
+        store: Store,
+        estimator: Estimator,
+        guardrail: Guardrail,
+        *,
+        poll_s: float,
+        push_interval_s: float,
     ) -> None:
         """Look for changes every `poll_s`, on a hint sooner, never within `push_interval_s`."""
-        self._store, self._estimator = store, estimator
+        self._store, self._estimator, self._guardrail = store, estimator, guardrail
+        self.goals: Mapping[Cell, Goal] = {}  # of each strictness that is led, as last known
         self._poll_s, self._push_interval_s = poll_s, push_interval_s
         self._snapshot: Snapshot | None = None
         self._policy: LearnedPolicy | None = None
@@ -89,14 +98,22 @@ class PolicyFeed:
             snapshot = await self._store.read(self._snapshot)
         except Unavailable:
             return
-        if snapshot is None:
+        if snapshot is None or self._is_past(snapshot):
             return
         self._snapshot, self._policy = snapshot, self._estimator.policy(snapshot)
+        self.goals = self._estimator.strictness.goals(snapshot)
         metrics.policy_version.set(snapshot.version)
         metrics.num_pairs.set(len(self._policy.pairs))
         if not self._closed:
             self._changed.set()
             self._changed = asyncio.Event()
+        await self._guardrail.check(snapshot)
+
+    def _is_past(self, snapshot: Snapshot) -> bool:
+        """Return whether another read, which was answered sooner, told of a later version."""
+        known = self._snapshot
+        same_epoch = known is not None and known.epoch == snapshot.epoch
+        return known is not None and same_epoch and known.version > snapshot.version
 
 
 async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:

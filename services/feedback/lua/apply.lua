@@ -4,14 +4,16 @@
 --   ratings, the history, the places of kept versions.
 -- ARGV: how long the mark lives (ms), channel for hints, how often a version is kept (ms), the cells
 --   that ratings of the decision concern, as `rate` has them (empty: none), how long the decision is
---   known (ms); then the changes.
+--   known (ms); then the remarks on strictness, then the changes.
 -- Returns the new version, 0 if the event was known, -1 if nothing is learned now. Nothing is
 -- written unless all is sound.
 local state, cells, mark, decision, ratings, history = unpack(KEYS, 1, 6)
 local places = {unpack(KEYS, 7)}
 local channel, every, rated, known_for = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local now = clock()
-local changes, unsound = changes_of(6)
+local remarks, after = remarks_of(6)
+if not remarks then return redis.error_reply('UNSOUND ' .. after) end
+local changes, unsound = changes_of(after)
 if not changes then return redis.error_reply('UNSOUND ' .. unsound) end
 
 -- Read before anything is written: a key that is not a hash fails here.
@@ -26,6 +28,7 @@ if now - tonumber(redis.call('HGET', state, 'kept_at') or digits(now)) >= every 
 end
 redis.call('HSETNX', state, 'kept_at', digits(now))
 for _, change in ipairs(changes) do add(state, cells, now, change) end
+for _, remark in ipairs(remarks) do follow(cells, now, remark) end
 -- Ratings that came before the outcome.
 if rated ~= '' then
   local early = redis.call('HVALS', ratings)

@@ -35,7 +35,8 @@ local function prune(state, cells, now, half_life)
   redis.call('HSET', state, 'pruned_at', digits(now))
   local all = redis.call('HGETALL', cells)
   for i = 1, #all, 2 do
-    local lasts = string.find(all[i], '^%["level"') or string.find(all[i], '^%["quality"')
+    local word = string.match(all[i], '^%["(%a+)"')
+    local lasts = word == 'level' or word == 'strictness' or word == 'quality'
     if not lasts and now - (parsed(all[i + 1]).at or 0) > STALE_HALF_LIVES * half_life then
       redis.call('HDEL', cells, all[i])
     end
@@ -48,7 +49,8 @@ local function room(state, cells, now, change)
   return redis.call('HLEN', cells) < change.limit
 end
 
--- Adds to a cell, fading what it held; a half-life of 0 fades nothing.
+-- Adds to a cell, fading what it held; a half-life of 0 fades nothing. What has its most audits
+-- stays as it is: who goes on looking finds in the end what he wants.
 local function add(state, cells, now, change)
   local text = redis.call('HGET', cells, change.name)
   if not text and not room(state, cells, now, change) then
@@ -56,6 +58,7 @@ local function add(state, cells, now, change)
     return
   end
   local sums = parsed(text)
+  if change.most and (sums.audits or 0) >= change.most then return end
   if change.half_life > 0 then
     -- A clock that was set back forgets nothing.
     local kept = 0.5 ^ (math.max(0, now - (sums.at or now)) / change.half_life)
@@ -66,20 +69,21 @@ local function add(state, cells, now, change)
   redis.call('HSET', cells, change.name, joined(sums))
 end
 
--- The changes that ARGV names from place i on: name, limit, half-life, number of sums, the sums.
+-- The changes that ARGV names from place i on: name, limit, half-life, most audits (empty: any
+-- number), number of sums, the sums.
 local function changes_of(i)
   local changes = {}
   while i <= #ARGV do
     local change = {name = ARGV[i], limit = tonumber(ARGV[i + 1]),
-      half_life = tonumber(ARGV[i + 2]), sums = {}}
-    local count = tonumber(ARGV[i + 3])
-    for j = i + 4, i + 2 + 2 * count, 2 do
+      half_life = tonumber(ARGV[i + 2]), most = tonumber(ARGV[i + 3]), sums = {}}
+    local count = tonumber(ARGV[i + 4])
+    for j = i + 5, i + 3 + 2 * count, 2 do
       local delta = tonumber(ARGV[j + 1])
       if not sound(delta) then return nil, change.name end
       change.sums[ARGV[j]] = delta
     end
     changes[#changes + 1] = change
-    i = i + 4 + 2 * count
+    i = i + 5 + 2 * count
   end
   return changes
 end

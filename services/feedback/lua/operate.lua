@@ -1,9 +1,10 @@
 -- Changes what is learned as a whole, as an operator or a guardrail asks, and notes it.
 --
 -- KEYS: the state, the cells, the history, the places of kept versions.
--- ARGV: freeze, thaw, roll_back, reset or import; who asks; why; channel for hints; then: of a
---   rollback the version, of a reset the beginning of the cells' names, of an import the new epoch
---   and the cells, name and sums. What was learned is kept first, so that it can be put back.
+-- ARGV: freeze, thaw, roll_back, reset, withdraw or import; who asks; why; channel for hints; then:
+--   of a rollback the version, of a reset the beginning of the cells' names, of a withdrawal the
+--   strictness with the audits that it must have, and what else goes, of an import the new epoch and
+--   the cells, name and sums. What was learned is kept first, so that it can be put back.
 -- Returns the new version; an error 'UNKNOWN ...' for a version that is not kept.
 local state, cells, history = unpack(KEYS, 1, 3)
 local places = {unpack(KEYS, 4)}
@@ -17,11 +18,17 @@ local function place_of(version)
 end
 
 local DONE = {
-  freeze = 'frozen', thaw = 'thawed', roll_back = 'rolled back', reset = 'reset', import = 'imported'
+  freeze = 'frozen', thaw = 'thawed', roll_back = 'rolled back', reset = 'reset',
+  withdraw = 'reset', import = 'imported'
 }
 
 local place = what == 'roll_back' and place_of(ARGV[5])
 if what == 'roll_back' and not place then return redis.error_reply('UNKNOWN version ' .. ARGV[5]) end
+if what == 'withdraw' then
+  local audits = parsed(redis.call('HGET', cells, ARGV[5])).audits or 0
+  -- Another replica was first.
+  if audits < tonumber(ARGV[6]) then return tonumber(redis.call('HGET', state, 'version')) end
+end
 local put_back = place and redis.call('HGETALL', places[place])
 local kept = keep(state, cells, places, now)
 
@@ -36,6 +43,8 @@ elseif what == 'reset' then
   for _, name in ipairs(redis.call('HKEYS', cells)) do
     if string.sub(name, 1, #ARGV[5]) == ARGV[5] then redis.call('HDEL', cells, name) end
   end
+elseif what == 'withdraw' then
+  redis.call('HDEL', cells, ARGV[5], unpack(ARGV, 7))
 elseif what == 'import' then
   redis.call('DEL', cells)
   redis.call('HSET', state, 'epoch', ARGV[5])

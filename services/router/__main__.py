@@ -19,6 +19,7 @@ from services.router.policies import Wrapping, all_policies
 from services.router.routing import Limits, Router
 from services.router.servicer import RouterServicer
 from services.router.settings import Settings
+from services.router.spool import Spool
 from services.router.stopper import Stoppers
 from services.router.trained_seconds import TrainedSeconds
 from services.router.trained_stopper import trained_stoppers
@@ -32,6 +33,8 @@ from tiercel.prediction.quality.predictor import QualityPredictor
 from tiercel.routing.policy import Policy
 from tiercel.routing.registry import PolicySettings
 
+_POLICY_FILE, _SPOOL_FILE = "policy.binpb", "outcomes.sqlite"
+
 
 @asynccontextmanager
 async def opening(
@@ -42,7 +45,10 @@ async def opening(
     A `grader` that is given predicts qualities in place of the one of the settings.
     """
     configuration = tiers.load(Path(settings.config) if settings.config else None)
-    fleet, advice, outcomes = Fleet(configuration.tiers.keys()), Advice(), OutcomeReporter()
+    fleet, state = Fleet(configuration.tiers.keys()), settings.state_dir
+    advice = Advice(state / _POLICY_FILE if state else None)
+    spool = Spool(state / _SPOOL_FILE, settings.max_spooled) if state else None
+    outcomes = OutcomeReporter(spool)
     prices = {name: tier.price_per_second for name, tier in configuration.tiers.items()}
     times, conversations = ChainTimes(fleet, advice, prices), Conversations()
     log = DecisionLog(settings.decision_log)

@@ -1,12 +1,15 @@
-"""What feedback has learned, kept in memory: the last that was heard, or nothing."""
+"""What feedback has learned: the last that was heard, in memory and in a file, or nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import structlog
 
+from services.router import metrics
 from services.router.background import in_background
+from services.router.kept_policy import read_policy, write_policy
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import TiercelError
 from tiercel.learning import LearnedPolicy, PairPolicy
@@ -19,14 +22,19 @@ _MIN_BACKOFF_S, _MAX_BACKOFF_S = 0.5, 15.0
 class Advice:
     """The learned policy by pair. Feedback away is no error: what was heard last goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path | None = None) -> None:
+        """Begin with the policy in a file, and keep the newest there."""
         self.policy = LearnedPolicy(epoch="", version=0)
         self._pairs: dict[tuple[str, str, str], PairPolicy] = {}
+        self._file = file
+        if file is not None and (kept := read_policy(file)) is not None:
+            self.take(kept)
 
     def take(self, policy: LearnedPolicy) -> None:
         """Follow `policy` from now on."""
         self.policy = policy
         self._pairs = {(pair.drafter, pair.verifier, pair.kind): pair for pair in policy.pairs}
+        metrics.policy_version.set(policy.version)
         log.info("a learned policy arrived", epoch=policy.epoch, version=policy.version)
 
     def find(self, drafter: str, verifier: str, kind: str) -> PairPolicy | None:
@@ -40,12 +48,18 @@ class Advice:
         async with in_background(self._follow(feedback)):
             yield
 
+    async def _keep(self, policy: LearnedPolicy) -> None:
+        if self._file is not None:
+            await asyncio.to_thread(write_policy, self._file, policy)
+
     async def _follow(self, feedback: FeedbackClient) -> None:
         backoff_s = _MIN_BACKOFF_S
         while True:
             try:
                 async for policy in feedback.watch(self.policy):
                     self.take(policy)
+                    metrics.policy_heard.set_to_current_time()
+                    await self._keep(policy)
                     backoff_s = _MIN_BACKOFF_S
             except TiercelError as error:
                 log.debug("feedback is away", problem=str(error))

@@ -24,3 +24,8 @@ num_dropped_outcomes = Counter(
 num_dropped_decisions = Counter(
     "tiercel_router_dropped_decisions", "Decisions that the decision log had no place for"
 )
+policy_version = Gauge("tiercel_router_policy_version", "Version of the learned policy in force")
+policy_heard = Gauge(
+    "tiercel_router_policy_heard_seconds", "When feedback last told a policy, seconds since 1970"
+)
+num_spooled = Gauge("tiercel_router_spooled_outcomes", "Outcomes that wait on disk for feedback")

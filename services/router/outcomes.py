@@ -15,6 +15,7 @@ from tenacity import (
 
 from services.router import metrics
 from services.router.background import in_background
+from services.router.spool import Spool
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import DeadlineExceeded, InvalidRequest, Overloaded, TiercelError, Unavailable
 from tiercel.learning import Outcome
@@ -25,13 +26,19 @@ _MAX_WAITING = 1024
 _MAX_BATCH = 64
 _MAX_ATTEMPTS = 6
 _PARTING_S = 1.0
+# How often what waits on disk is tried.
+_LOOK_S = 5.0
 _MAY_PASS = (Unavailable, Overloaded, DeadlineExceeded)
 
 
 class OutcomeReporter:
-    """A bounded queue to feedback: when it is full the oldest outcome is dropped and counted."""
+    """A bounded queue to feedback: when it is full the oldest outcomes are dropped and counted.
 
-    def __init__(self) -> None:
+    With a spool, what feedback cannot be told for now waits on disk, over restarts too.
+    """
+
+    def __init__(self, spool: Spool | None = None) -> None:
+        self._spool = spool
         self._waiting: deque[Outcome] = deque()
         self._arrived = asyncio.Event()
         self._is_reporting = False
@@ -45,8 +52,9 @@ class OutcomeReporter:
         if not self._is_reporting:
             return
         if len(self._waiting) >= _MAX_WAITING:
-            self._waiting.popleft()
-            metrics.num_dropped_outcomes.inc()
+            # Many at once to disk, so that few requests pay for it.
+            number = 1 if self._spool is None else _MAX_WAITING // 4
+            self._put_by([self._waiting.popleft() for _ in range(number)])
         self._waiting.append(outcome)
         self._arrived.set()
 
@@ -61,13 +69,31 @@ class OutcomeReporter:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PARTING_S):
                     await self._report_waiting(feedback)
-            metrics.num_dropped_outcomes.inc(len(self._waiting))
+            self._put_by(list(self._waiting))
+            if self._spool is not None:
+                self._spool.close()
 
     async def _report_all(self, feedback: FeedbackClient) -> None:
         while True:
-            await self._arrived.wait()
+            await self._report_spooled(feedback)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S if self._spool else None):
+                    await self._arrived.wait()
             self._arrived.clear()
             await self._report_waiting(feedback)
+
+    async def _report_spooled(self, feedback: FeedbackClient) -> None:
+        """Tell what waits on disk, as long as feedback takes it."""
+        while self._spool and (batch := self._spool.oldest(_MAX_BATCH)):
+            try:
+                await feedback.report(batch)
+            except InvalidRequest as error:
+                self._refused(batch, error)
+                self._arrived.set()
+            except TiercelError:
+                return
+            self._spool.told(len(batch))
+            metrics.num_spooled.set(len(self._spool))
 
     async def _report_waiting(self, feedback: FeedbackClient) -> None:
         while batch := self._next_batch():
@@ -85,6 +111,8 @@ class OutcomeReporter:
                     await feedback.report(batch)
         except InvalidRequest as error:
             self._refused(batch, error)
+        except _MAY_PASS:
+            self._put_by(batch)
         except TiercelError as error:
             self._drop(batch, error)
         except asyncio.CancelledError:
@@ -98,6 +126,16 @@ class OutcomeReporter:
         else:
             self._waiting.extendleft(reversed(batch))
             self._num_suspects = len(batch)
+
+    def _put_by(self, batch: list[Outcome]) -> None:
+        """Keep outcomes for later; without a spool, and where that is full, some are lost."""
+        num_lost = len(batch)
+        if self._spool is not None:
+            num_lost = self._spool.put(batch)
+            metrics.num_spooled.set(len(self._spool))
+        metrics.num_dropped_outcomes.inc(num_lost)
+        if num_lost:
+            log.warning("outcomes are dropped", number=num_lost, problem="feedback is away")
 
     def _drop(self, batch: list[Outcome], error: TiercelError) -> None:
         metrics.num_dropped_outcomes.inc(len(batch))

@@ -1,5 +1,7 @@
 """Settings of the router."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from tiercel import config
@@ -52,6 +54,12 @@ class Settings(config.Settings):
     feedback: str = Field(
         default="", description="host:port of feedback; empty: the address in the configuration"
     )
+    state_dir: Path | None = Field(
+        default=None,
+        description="folder, of this router alone, for outcomes that feedback cannot be told yet"
+        " and for the learned policy that was heard last; without it they are in memory only",
+    )
+    max_spooled: int = Field(default=100_000, ge=1, description="outcomes that may wait on disk")
     allowed_addresses: list[str] = Field(
         default_factory=list,
         description="patterns of addresses that callers may name besides the configured replicas",

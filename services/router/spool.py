@@ -1,0 +1,71 @@
+"""Outcomes wait on disk until feedback can be told of them: bounded, kept over restarts."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from tiercel.errors import InvalidRequest
+from tiercel.learning import Outcome
+from tiercel.v1 import feedback_pb2
+from tiercel.wire.feedback import outcome_from_pb, outcome_to_pb
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS outcomes (number INTEGER PRIMARY KEY, message BLOB NOT NULL)"
+
+
+class Spool:
+    """A queue in one SQLite file; when it is full the oldest outcomes go.
+
+    Losing the last second to a power cut costs some outcomes; waiting for the disk would cost time.
+    """
+
+    def __init__(self, path: Path, most: int) -> None:
+        """Go on with what is in the file; raises InvalidRequest if it is none of ours."""
+        self._most = most
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=OFF")
+            self._database.execute(_SCHEMA)
+            self._number = self._count()
+        except (OSError, sqlite3.Error) as error:
+            raise InvalidRequest("spool", str(path), f"cannot be used: {error}") from None
+
+    def __len__(self) -> int:
+        """Return how many outcomes wait."""
+        return self._number
+
+    def put(self, outcomes: Sequence[Outcome]) -> int:
+        """Add outcomes; return how many older ones had to go."""
+        rows = [(outcome_to_pb(outcome).SerializeToString(),) for outcome in outcomes]
+        self._database.execute("BEGIN")
+        self._database.executemany("INSERT INTO outcomes (message) VALUES (?)", rows)
+        self._number += len(rows)
+        num_gone = max(0, self._number - self._most)
+        self._drop(num_gone)
+        self._database.execute("COMMIT")
+        return num_gone
+
+    def oldest(self, most: int) -> list[Outcome]:
+        """Return up to so many outcomes, the oldest first; they stay until `told`."""
+        query = "SELECT message FROM outcomes ORDER BY number LIMIT ?"
+        return [
+            outcome_from_pb(feedback_pb2.Outcome.FromString(message))
+            for (message,) in self._database.execute(query, (most,))
+        ]
+
+    def told(self, number: int) -> None:
+        """Forget so many of the oldest."""
+        self._drop(number)
+
+    def close(self) -> None:
+        """Close the file; what waits stays in it."""
+        self._database.close()
+
+    def _drop(self, number: int) -> None:
+        oldest = "SELECT number FROM outcomes ORDER BY number LIMIT ?"
+        self._database.execute(f"DELETE FROM outcomes WHERE number IN ({oldest})", (number,))
+        self._number -= min(number, self._number)
+
+    def _count(self) -> int:
+        return int(self._database.execute("SELECT COUNT(*) FROM outcomes").fetchone()[0])

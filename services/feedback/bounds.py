@@ -5,11 +5,14 @@ A share is that of harmed answers among audited ones, in [0, 1]; counts are whol
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 _BISECTIONS = 60
 _NEGLIGIBLE = 1e-17
+_CACHED = 4096  # bounds: the same counts are asked for at each change of anything else
 
 
+@lru_cache(_CACHED)
 def clopper_pearson_upper(harmed: int, audits: int, delta: float) -> float:
     """Return the upper bound of a share that fails with probability `delta` at the most.
 
@@ -26,6 +29,7 @@ def least_audits(epsilon: float, delta: float) -> int:
     return math.ceil(math.log(delta) / math.log1p(-epsilon))
 
 
+@lru_cache(_CACHED)
 def anytime_upper(harmed: int, audits: int, delta: float) -> float:
     """Return an upper bound of the share; with probability 1 - `delta` none ever lies below it.
 

@@ -14,6 +14,7 @@ from services.feedback.settings import Settings
 from tests.addresses import free_address
 from tests.feedback.outcomes import outcome
 from tests.feedback.servers import RedisServer
+from tests.feedback.strictness import certifying
 from tests.feedback.test_events import answered
 from tiercel import rpc
 from tiercel.cli.__main__ import app
@@ -48,6 +49,16 @@ async def test_what_is_learned_is_shown(address: str):
     [row] = [line.split() for line in told.splitlines() if line.startswith("draft ")]
     assert row[:2] == ["draft", "target"] and "0.900" in row
     assert json.loads(await done(address, "show", "--json"))["pairs"][0]["drafter"] == "draft"
+
+
+async def test_strictness_is_shown_with_whether_it_is_certified(address: str):
+    client = FeedbackClient(address)
+    await client.report([certifying(0.95)])
+    await client.close()
+    [row] = [
+        line.split() for line in (await done(address, "show")).splitlines() if "lenient" in line
+    ]
+    assert row == ["lenient", "0.950", "no", "0.0000", "-", "1", "0.974"]
 
 
 async def test_an_operator_freezes_and_rolls_back(address: str):

@@ -47,7 +47,10 @@ TokenOption = Annotated[
 ReasonOption = Annotated[str, typer.Option(help="Why, for the history.")]
 
 _PAIRS = ("drafter", "verifier", "kind", ">tokens", ">acceptance", ">judged")
-_STRICTNESS = ("rule", "kind", ">strictness", ">divergence", ">aim", ">audits", ">harm at most")
+_STRICTNESS = (
+    *("rule", "kind", ">strictness", "certified"),
+    *(">divergence", ">aim", ">audits", ">harm at most"),
+)
 _TIERS = ("tier", ">open requests", ">pass ms", ">first token ms", ">of 95 %", ">requests")
 _QUALITIES = ("root", "kind", ">score", ">from", ">to", ">ratings")
 
@@ -209,6 +212,7 @@ def _strictness_row(one: StrictnessPolicy) -> tuple[str, ...]:
         one.rule.value,
         one.kind,
         number(one.strictness, 3),
+        "yes" if one.certified else "no",
         number(one.divergence, 4),
         number(one.target_divergence, 4),
         str(one.num_audits),

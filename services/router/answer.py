@@ -1,6 +1,5 @@
 """One answer: a session at a root replica, and at another one when that is lost."""
 
-import asyncio
 import math
 import random
 import time
@@ -17,10 +16,12 @@ from tenacity import (
 )
 
 from services.router import metrics
+from services.router.drafting import Drafting, Progress
 from services.router.fleet import Fleet, Replica
 from services.router.planning import addressed, part_at
 from services.router.root_choice import RootChoice
 from services.router.tally import Tally
+from services.router.time_left import TimeLeft
 from tiercel.clients.verifier import GenerateSession, open_session
 from tiercel.errors import DeadlineExceeded, Overloaded, Unavailable
 from tiercel.replies import Committed
@@ -29,8 +30,6 @@ from tiercel.types import FinishReason, Plan
 
 log = structlog.get_logger(__name__)
 
-# Of the time left, what each hop keeps to tell its caller that time is up.
-_MARGIN_SHARE, _MAX_MARGIN_S = 0.1, 0.5
 _MIN_WAIT_S, _MAX_WAIT_S = 0.05, 1.0
 
 
@@ -54,17 +53,18 @@ class Answer:
         self.num_failovers = 0
         self._ask = ask
         self._fleet = fleet
-        self._deadline = deadline
+        self._time = TimeLeft(deadline)
         self._heartbeat_s = heartbeat_s
         self._max_outage_s, self._first_outage_s = max_outage_s, first_outage_s
         self._choice = RootChoice(fleet, plan.tier, wanted_address=plan.address)
         self._tally = Tally()
         self._root: Replica
-        self._drafters: list[Replica] = []
+        self._drafting = Drafting(fleet)
         self._avoided: set[Replica] = set()
         self._outage_began: float | None = None
         self._num_fruitless = 0
         self._latest: GenerateSession | None = None
+        self._session_is_open = False
         self._num_opened = 0
 
     @property
@@ -79,6 +79,28 @@ class Answer:
             return replace(self._corrected(told), reason=reason)
         return self._tally.ended(reason, len(self._choice.prompt.token_ids))
 
+    @property
+    def progress(self) -> Progress | None:
+        """How far it is and what was read; None unless a root works on it now."""
+        if not self._session_is_open or self._choice.first is None:
+            return None
+        num_tokens = len(self._tally.token_ids)
+        num_left = self._ask.stop.max_new_tokens - num_tokens
+        return Progress(num_left, len(self._choice.prompt.token_ids) + num_tokens)
+
+    def reaches(self, plan: Plan) -> Plan | None:
+        """Return what `plan` is here, with addresses; None if it needs what this answer avoids."""
+        filled = addressed(plan, self._root, self._fleet, avoiding=self._avoided)
+        found = {self._fleet.find(part.tier, part.address) for part in filled.walk()}
+        return None if found & self._avoided else filled
+
+    def replan(self, plan: Plan) -> None:
+        """Follow a plan with addresses and the same root and rule, from the next block on."""
+        assert self._latest is not None and self._session_is_open, "no root works on the answer"
+        self.plan = replace(plan, version=self.plan.version + 1)
+        self._drafting.hold(self.plan)
+        self._latest.replan(self.plan)
+
     async def prepare(self) -> None:
         """Pick a root replica and fill in the plan's addresses.
 
@@ -88,18 +110,17 @@ class Answer:
         # Before anything was answered, a full tier is the caller's to know at once.
         begun = self._choice.first is not None
         may_pass = (Unavailable, Overloaded) if begun else (Unavailable,)
-        left = self._deadline - time.monotonic()
         patience = AsyncRetrying(
             retry=retry_if_exception_type(may_pass),
-            stop=stop_after_delay(max(0.0, min(left, self._most_outage_s))),
+            stop=stop_after_delay(min(self._time.left_s, self._most_outage_s)),
             wait=wait_random_exponential(multiplier=_MIN_WAIT_S, max=_MAX_WAIT_S),
-            sleep=self._sleep,
+            sleep=self._time.sleep,
             reraise=True,
         )
         try:
             self._root = await patience(self._choice.pick)
         except may_pass:
-            self._check_time()
+            self._time.check()
             raise
         self.plan = addressed(self.plan, self._root, self._fleet, avoiding=self._avoided)
 
@@ -139,22 +160,23 @@ class Answer:
             self._ask if first is None else replace(self._ask, prompt=first.prompt),
             self.plan,
             committed=self._tally.token_ids,
-            timeout_s=self._time_for_root(),
+            timeout_s=self._time.for_root_s(),
             heartbeat_s=self._heartbeat_s,
         )
         with self._root.answering():
             try:
-                self._hold_drafters()
+                self._drafting.hold(self.plan)
                 async with opening as session, aclosing(session.events()) as events:
-                    self._latest = session
+                    self._latest, self._session_is_open = session, True
                     async for event in events:
-                        reply = self._take(event, session)
+                        reply = self._take(event)
                         if reply is not None:
                             yield reply
             finally:
-                self._release_drafters()
+                self._session_is_open = False
+                self._drafting.release()
 
-    def _take(self, event: SessionEvent, session: GenerateSession) -> Committed | SessionEnd | None:
+    def _take(self, event: SessionEvent) -> Committed | SessionEnd | None:
         if isinstance(event, Committed):
             self._tally.append(event)
             self._outage_began, self._num_fruitless = None, 0
@@ -165,13 +187,13 @@ class Answer:
             self._num_opened += 1
             self.exact = self._choice.went_on(event, self._root) and self.exact
         else:
-            self._replan_without(event, session)
+            self._replan_without(event)
         return None
 
     def _corrected(self, end: SessionEnd) -> SessionEnd:
         return self._tally.corrected(end) if self._num_opened > 1 else end
 
-    def _replan_without(self, lost: DrafterLost, session: GenerateSession) -> None:
+    def _replan_without(self, lost: DrafterLost) -> None:
         """Move on from a lost drafter to another replica of its tier, if there is one."""
         log.warning("a drafter was lost", path=lost.path, reason=lost.reason)
         part = part_at(self.plan, lost.path)
@@ -186,9 +208,7 @@ class Answer:
                 replica.failed(lost.reason)
         plan = addressed(self.plan, self._root, self._fleet, avoiding=self._avoided)
         if plan != self.plan:
-            self.plan = replace(plan, version=self.plan.version + 1)
-            self._hold_drafters()
-            session.replan(self.plan)
+            self.replan(plan)
 
     def _lost(self, error: Unavailable) -> None:
         log.warning("a root replica was lost", address=self._root.address, problem=str(error))
@@ -203,7 +223,7 @@ class Answer:
         self._give_up_after_outage(error)
 
     def _give_up_after_outage(self, error: Exception) -> None:
-        self._check_time()
+        self._time.check()
         now = time.monotonic()
         if self._outage_began is None:
             self._outage_began = now
@@ -219,30 +239,5 @@ class Answer:
         """Let replicas that fail again and again cost little."""
         if self._num_fruitless:
             wait_s = min(_MIN_WAIT_S * 2.0**self._num_fruitless, _MAX_WAIT_S)
-            await self._sleep(wait_s * random.uniform(0.5, 1.0))
+            await self._time.sleep(wait_s * random.uniform(0.5, 1.0))
         self._num_fruitless += 1
-
-    async def _sleep(self, wait_s: float) -> None:
-        """Sleep, but no longer than until the deadline: what is left of it is for the caller."""
-        await asyncio.sleep(min(wait_s, max(0.0, self._deadline - time.monotonic())))
-
-    def _hold_drafters(self) -> None:
-        self._release_drafters()
-        found = [self._fleet.find(part.tier, part.address) for part in self.plan.walk()]
-        self._drafters = [one for one in found[1:] if one is not None]
-        for replica in self._drafters:
-            replica.num_drafting += 1
-
-    def _release_drafters(self) -> None:
-        for replica in self._drafters:
-            replica.num_drafting -= 1
-        self._drafters = []
-
-    def _time_for_root(self) -> float:
-        self._check_time()
-        left = self._deadline - time.monotonic()
-        return left - min(_MARGIN_SHARE * left, _MAX_MARGIN_S)
-
-    def _check_time(self) -> None:
-        if time.monotonic() >= self._deadline:
-            raise DeadlineExceeded("the request's time is up")

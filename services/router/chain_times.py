@@ -1,54 +1,20 @@
 """What a plan takes by what its tiers measure: step times, acceptance, waits, round trips."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from services.router.fleet import Fleet
 from services.router.learned import Advice
+from services.router.plan_times import PlanTimes, Priced, Step, step_of, worked
 from tiercel.decoding.chain_cost import Level
 from tiercel.decoding.chain_time import Chain, seconds_per_token
-from tiercel.descriptions import DrafterRecord, Residency, TierDescription
+from tiercel.descriptions import DrafterRecord, TierDescription
+from tiercel.replies import ReplicaState
 from tiercel.routing.likeness import Likeness
 from tiercel.types import PairStats, Plan
 
 # With fewer judged tokens a rate is chance.
 _MIN_JUDGED = 20
-
-
-@dataclass(frozen=True)
-class PlanTimes:
-    """Seconds of a plan, and what they cost at the tiers' prices."""
-
-    begin_s: float  # of a cold or busy root
-    prompt_token_s: float
-    token_s: float
-    prompt_token_cost: float
-    token_cost: float
-
-    def seconds(self, num_prompt_tokens: float, num_tokens: float) -> float:
-        """Return the seconds of an answer; the last pass over the prompt gives its first token."""
-        later = self.token_s * max(0.0, num_tokens - 1.0)
-        return self.begin_s + self.prompt_token_s * num_prompt_tokens + later
-
-    def cost(self, num_prompt_tokens: float, num_tokens: float) -> float:
-        """Return the cost of an answer: the seconds of work of each tier times its price."""
-        later = self.token_cost * max(0.0, num_tokens - 1.0)
-        return self.prompt_token_cost * num_prompt_tokens + later
-
-
-@dataclass(frozen=True)
-class _Step:
-    """Seconds of a pass, by its width."""
-
-    pass_s: float
-    pass_s_per_token: float
-    wait_s: float = 0.0
-    prompt_token_s: float = 0.0
-    load_s: float = 0.0
-
-    def __call__(self, num_tokens: int) -> float:
-        return self.wait_s + self.pass_s + self.pass_s_per_token * (num_tokens - 1)
 
 
 class ChainTimes:
@@ -70,17 +36,19 @@ class ChainTimes:
     def of(self, plan: Plan, kind: str, predicted: Mapping[str, float]) -> PlanTimes | None:
         """Return the times of the plan's quickest chain; None if some part was never measured.
 
+        A part with an address is priced as that replica, others as the quickest of their tier.
         `predicted` are acceptance rates of this prompt, by "drafter under verifier", for pairs that
         were not tried of late.
         """
-        root = self._step(plan.tier)
+        root = self._step(plan)
         if root is None:
             return None
-        chains = [self._chain(path, kind, predicted) for path in _paths(plan)]
-        known = [chain for chain in chains if chain is not None]
+        paths = list(self._paths(plan))
+        chains = [(self._chain(path, kind, predicted), path) for path in paths]
+        known = [(*chain, self._late_s(path)) for chain, path in chains if chain is not None]
         if not known:
             return None
-        token_s, token_cost = min(known)
+        token_s, token_cost, late_s = min(known)
         price = self._prices.get(plan.tier, 1.0)
         return PlanTimes(
             begin_s=root.load_s + (root.wait_s if root.prompt_token_s else root(1)),
@@ -88,27 +56,37 @@ class ChainTimes:
             token_s=token_s,
             prompt_token_cost=root.prompt_token_s * price,
             token_cost=token_cost,
+            alone_token_s=root(1),
+            late_s=late_s,
         )
+
+    def prompt_s(self, part: Plan, num_tokens: float) -> float:
+        """Return the seconds in which a part reads a text; 0 if that was never measured."""
+        step = self._step(part)
+        return 0.0 if step is None else step.prompt_token_s * num_tokens
+
+    def _late_s(self, path: Sequence[Plan]) -> float:
+        steps = (self._step(part) for part in path[1:])
+        return max((step.load_s for step in steps if step is not None), default=0.0)
 
     def _chain(
         self, path: Sequence[Plan], kind: str, predicted: Mapping[str, float]
     ) -> tuple[float, float] | None:
         """Return a token's seconds and cost under one chain, the root first."""
         if len(path) == 1 or path[1].num_speculative_tokens == 0:
-            step = self._step(path[0].tier)
-            return None if step is None else (step(1), self._price(path[0]) * _worked(step, 1))
+            step = self._step(path[0])
+            return None if step is None else (step(1), self._price(path[0]) * worked(step, 1))
         levels, priced = [], []
         for verifier, drafter in reversed(list(pairwise(path))):
-            step = self._step(verifier.tier)
-            rate = self._acceptance(drafter.tier, verifier.tier, kind, predicted)
+            step = self._step(verifier)
+            rate = self._acceptance(drafter.tier, verifier, kind, predicted)
             if step is None or rate is None:
                 return None
             length = drafter.num_speculative_tokens
-            levels.append(
-                Level(step, rate, self._round_trip_s(drafter.tier, verifier.tier, length))
-            )
-            priced.append(Level(_Priced(step, self._price(verifier)), rate))
-        draft_s = self._draft_s(path[-1].tier, path[-2].tier, kind)
+            trip_s = self._round_trip_s(drafter.tier, verifier, length)
+            levels.append(Level(step, rate, trip_s))
+            priced.append(Level(Priced(step, self._price(verifier)), rate))
+        draft_s = self._draft_s(path[-1], path[-2], kind)
         if draft_s is None:
             return None
         lengths = tuple(part.num_speculative_tokens for part in reversed(path[1:]))
@@ -119,27 +97,30 @@ class ChainTimes:
     def _price(self, part: Plan) -> float:
         return self._prices.get(part.tier, 1.0)
 
-    def _step(self, tier: str) -> _Step | None:
+    def _step(self, part: Plan) -> Step | None:
         """Return the times of the tier's replica that would be quickest now."""
-        found = [_step_of(about) for about in self._descriptions(tier) if about.speed.pass_s > 0]
+        found = [step_of(about) for about in self._descriptions(part) if about.speed.pass_s > 0]
         if found:
             return min(found, key=lambda step: step.load_s + step(1))
         passes = [
-            pair.verify_s_per_pass for pair in self._advice.policy.pairs if pair.verifier == tier
+            pair.verify_s_per_pass
+            for pair in self._advice.policy.pairs
+            if pair.verifier == part.tier
         ]
         known = [seconds for seconds in passes if seconds > 0]
-        return _Step(sum(known) / len(known), 0.0) if known else None
+        return Step(sum(known) / len(known), 0.0) if known else None
 
     def _acceptance(
-        self, drafter: str, verifier: str, kind: str, predicted: Mapping[str, float]
+        self, drafter: str, parent: Plan, kind: str, predicted: Mapping[str, float]
     ) -> float | None:
         """Return the rate: learned of this kind, of late, learned of all, predicted, a prior."""
+        verifier = parent.tier
         learned = self._advice.find(drafter, verifier, kind)
         if learned is not None and learned.num_judged_tokens < _MIN_JUDGED:
             learned = None
         if learned is not None and learned.kind:
             return learned.acceptance_rate
-        live = self._live_rate(drafter, verifier)
+        live = self._live_rate(drafter, parent)
         if live is not None:
             return live
         if learned is not None:
@@ -157,73 +138,63 @@ class ChainTimes:
             if not pair.kind and pair.num_judged_tokens >= _MIN_JUDGED
         }
 
-    def _live_rate(self, drafter: str, verifier: str) -> float | None:
-        records = list(self._records(drafter, verifier))
+    def _live_rate(self, drafter: str, parent: Plan) -> float | None:
+        records = list(self._records(drafter, parent))
+        judged = sum(map(_num_judged, records))
         accepted = sum(one.num_accepted_tokens for one in records)
-        judged = accepted + sum(one.num_rejected_tokens for one in records)
         return accepted / judged if judged >= _MIN_JUDGED else None
 
-    def _draft_s(self, drafter: str, verifier: str, kind: str) -> float | None:
+    def _draft_s(self, drafter: Plan, parent: Plan, kind: str) -> float | None:
         """Return the seconds of a token of the lowest drafter."""
-        times = [one.draft_s_per_token for one in self._records(drafter, verifier)]
-        if times:
-            return min(times)
-        learned = self._advice.find(drafter, verifier, kind)
-        if learned is not None:
-            return learned.draft_s_per_token
+        records = list(self._records(drafter.tier, parent))
+        times = [one.draft_s_per_token for one in records]
         step = self._step(drafter)
+        if times and (step is None or any(_num_judged(one) >= _MIN_JUDGED for one in records)):
+            return min(times)
         if step is not None:
             return step(1)
-        return 0.0 if drafter in self._fleet.local_tiers else None
+        learned = self._advice.find(drafter.tier, parent.tier, kind)
+        if learned is not None:
+            return learned.draft_s_per_token
+        return 0.0 if drafter.tier in self._fleet.local_tiers else None
 
-    def _round_trip_s(self, drafter: str, verifier: str, length: int) -> float:
+    def _round_trip_s(self, drafter: str, parent: Plan, length: int) -> float:
         trips = [
             one.latency_s - length * one.draft_s_per_token
-            for one in self._records(drafter, verifier)
+            for one in self._records(drafter, parent)
             if one.latency_s > 0
         ]
         return max(0.0, min(trips, default=0.0))
 
-    def _records(self, drafter: str, verifier: str) -> Iterator[DrafterRecord]:
-        for about in self._descriptions(verifier):
+    def _records(self, drafter: str, parent: Plan) -> Iterator[DrafterRecord]:
+        for about in self._descriptions(parent):
             yield from (one for one in about.drafters if one.drafter == drafter)
 
-    def _descriptions(self, tier: str) -> list[TierDescription]:
-        replicas = self._fleet.ready(tier) or self._fleet.of(tier)
+    def _descriptions(self, part: Plan) -> list[TierDescription]:
+        picked = self._fleet.find(part.tier, part.address) if part.address else None
+        if picked is not None and picked.description is not None:
+            return [picked.description]
+        replicas = self._fleet.ready(part.tier) or self._fleet.of(part.tier)
         return [one.description for one in replicas if one.description is not None]
 
+    def _paths(self, plan: Plan) -> Iterator[tuple[Plan, ...]]:
+        """Yield every way from the root to a lowest drafter that takes work.
 
-@dataclass(frozen=True)
-class _Priced:
-    """What a pass costs; waiting costs nothing."""
+        The first block to arrive is verified; a tier whose drafters are all lost does without.
+        """
+        drafters = [drafter for drafter in plan.drafters if self._takes_work(drafter)]
+        if not drafters:
+            yield (plan,)
+        for drafter in drafters:
+            for below in self._paths(drafter):
+                yield (plan, *below)
 
-    step: _Step
-    price: float
-
-    def __call__(self, num_tokens: int) -> float:
-        return self.price * _worked(self.step, num_tokens)
-
-
-def _worked(step: _Step, num_tokens: int) -> float:
-    return step(num_tokens) - step.wait_s
-
-
-def _step_of(about: TierDescription) -> _Step:
-    speed = about.speed
-    waiting_s = speed.wait_s if about.num_sessions else 0.0
-    return _Step(
-        pass_s=speed.pass_s,
-        pass_s_per_token=speed.pass_s_per_token,
-        wait_s=max(waiting_s, about.num_waiting_passes * speed.pass_s),
-        prompt_token_s=speed.prefill_s_per_token,
-        load_s=about.load_s if about.residency is Residency.AWAY else 0.0,
-    )
+    def _takes_work(self, part: Plan) -> bool:
+        picked = self._fleet.find(part.tier, part.address) if part.address else None
+        if picked is not None:
+            return picked.state is ReplicaState.READY
+        return bool(self._fleet.ready(part.tier)) or not self._fleet.of(part.tier)
 
 
-def _paths(plan: Plan) -> Iterator[tuple[Plan, ...]]:
-    """Yield every way from the root to a lowest drafter: the first block to arrive is verified."""
-    if not plan.drafters:
-        yield (plan,)
-    for drafter in plan.drafters:
-        for below in _paths(drafter):
-            yield (plan, *below)
+def _num_judged(record: DrafterRecord) -> float:
+    return record.num_accepted_tokens + record.num_rejected_tokens

@@ -6,9 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
-from services.router.chain_times import ChainTimes, PlanTimes
+from services.router.chain_times import ChainTimes
 from services.router.conversations import Remembered
 from services.router.fresh import Fresh
+from services.router.plan_times import PlanTimes
 from services.router.trained_seconds import Trained, TrainedSeconds
 from tiercel.routing.answers import answer_of
 from tiercel.routing.policy import Features, Forecast

@@ -1,5 +1,7 @@
 """Seconds and costs of plans, from what tiers measure, what was learned, and priors."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.router.chain_times import ChainTimes
@@ -136,6 +138,52 @@ async def test_load_and_a_model_that_is_away_are_priced():
     assert queued.token_cost == pytest.approx(idle.token_cost), "waiting costs nobody's work"
     away = description("target", residency=Residency.AWAY, load_s=7.0)
     assert (await times(ALONE, {"target": away})).begin_s == pytest.approx(7.0)
+
+
+async def test_a_drafter_that_is_away_joins_an_answer_late_and_never_makes_it_slower_than_without():
+    rates, speed = {"draft under target": 0.8}, Speed(0.001)
+    about = {"target": description("target"), "draft": description("draft", speed=speed)}
+    here = await times(PAIR, about, predicted=rates)
+    for state in (Residency.AWAY, Residency.LOADING):
+        draft = description("draft", speed=speed, residency=state, load_s=1.0)
+        late = await times(PAIR, about | {"draft": draft}, predicted=rates)
+        assert here.rest_s(10) < late.rest_s(10) == pytest.approx(10 * 0.01)
+        saved = 1 - here.token_s / 0.01
+        assert late.rest_s(1000) == pytest.approx(here.rest_s(1000) + saved)
+        assert here.rest_s(1000, joining_s=1.0) == pytest.approx(late.rest_s(1000))
+
+
+async def test_a_drafter_that_is_down_leaves_its_parent_alone():
+    records = (record("draft", draft_s_per_token=0.003),)
+    about = {"target": description("target", drafters=records), "draft": description("draft")}
+    assert (await times(PAIR, about)).token_s != pytest.approx(0.01)
+    assert (await times(PAIR, about | {"draft": None})).token_s == pytest.approx(0.01)
+
+
+async def test_what_was_measured_of_a_drafter_long_ago_gives_way_to_what_it_says_of_itself():
+    quick = description("draft", speed=Speed(0.002))
+    rates = {"draft under target": 0.8}
+
+    async def token_s(accepted: float) -> float:
+        slow = record("draft", accepted, 0.25 * accepted, draft_s_per_token=0.1)
+        target = description("target", drafters=(slow,))
+        return (await times(PAIR, {"target": target, "draft": quick}, predicted=rates)).token_s
+
+    assert await token_s(accepted=80.0) == pytest.approx(0.212 / 2.44)
+    assert await token_s(accepted=1.0) == pytest.approx(0.016 / 2.44)
+
+
+async def test_a_part_with_an_address_is_priced_as_that_replica():
+    async with fleet_of({"target": description("target")}) as fleet:
+        fleet.set_addresses("target", ["localhost:1", "localhost:2"])
+        slow = fleet.find("target", "localhost:2")
+        slow.is_ready(description("target", speed=Speed(0.05)))
+        chains = ChainTimes(fleet, Advice(), {})
+        assert chains.of(ALONE, "", {}).token_s == pytest.approx(0.01)
+        there = replace(ALONE, address="localhost:2")
+        assert chains.of(there, "", {}).token_s == pytest.approx(0.05)
+        assert chains.prompt_s(ALONE, 100) == pytest.approx(0.2)
+        assert chains.prompt_s(there, 100) == 0.0, "not measured there"
 
 
 async def test_a_wait_that_is_over_does_not_count():

@@ -1,0 +1,85 @@
+"""Seconds of one plan, put together from steps of its tiers."""
+
+import math
+from dataclasses import dataclass
+
+from tiercel.descriptions import Residency, TierDescription
+
+_NOT_HERE = (Residency.AWAY, Residency.LOADING)
+
+
+@dataclass(frozen=True)
+class PlanTimes:
+    """Seconds of a plan, and what they cost at the tiers' prices."""
+
+    begin_s: float  # of a cold or busy root
+    prompt_token_s: float
+    token_s: float
+    prompt_token_cost: float
+    token_cost: float
+    alone_token_s: float = math.inf  # of the root, until its drafters take part
+    late_s: float = 0.0  # until those drafters do whose models are away
+
+    def seconds(self, num_prompt_tokens: float, num_tokens: float) -> float:
+        """Return the seconds of an answer; the last pass over the prompt gives its first token."""
+        later = self.rest_s(max(0.0, num_tokens - 1.0))
+        return self.begin_s + self.prompt_token_s * num_prompt_tokens + later
+
+    def rest_s(self, num_tokens: float, *, joining_s: float = 0.0) -> float:
+        """Return the seconds of further tokens, if drafters take part only after `joining_s`.
+
+        The root goes on alone meanwhile.
+        """
+        saved = 1.0 - self.token_s / self.alone_token_s if self.alone_token_s else 0.0
+        if saved <= 0:
+            return self.token_s * num_tokens
+        late_s = (self.late_s + joining_s) * saved
+        return min(self.token_s * num_tokens + late_s, self.alone_token_s * num_tokens)
+
+    def cost(self, num_prompt_tokens: float, num_tokens: float) -> float:
+        """Return the cost of an answer: the seconds of work of each tier times its price."""
+        later = self.token_cost * max(0.0, num_tokens - 1.0)
+        return self.prompt_token_cost * num_prompt_tokens + later
+
+
+@dataclass(frozen=True)
+class Step:
+    """Seconds of a pass, by its width."""
+
+    pass_s: float
+    pass_s_per_token: float
+    wait_s: float = 0.0
+    prompt_token_s: float = 0.0
+    load_s: float = 0.0
+
+    def __call__(self, num_tokens: int) -> float:
+        return self.wait_s + self.pass_s + self.pass_s_per_token * (num_tokens - 1)
+
+
+@dataclass(frozen=True)
+class Priced:
+    """What a pass costs; waiting costs nothing."""
+
+    step: Step
+    price: float
+
+    def __call__(self, num_tokens: int) -> float:
+        return self.price * worked(self.step, num_tokens)
+
+
+def worked(step: Step, num_tokens: int) -> float:
+    """Return the seconds of a pass without those that it waits."""
+    return step(num_tokens) - step.wait_s
+
+
+def step_of(about: TierDescription) -> Step:
+    """Return the times of a replica as it describes them."""
+    speed = about.speed
+    waiting_s = speed.wait_s if about.num_sessions else 0.0
+    return Step(
+        pass_s=speed.pass_s,
+        pass_s_per_token=speed.pass_s_per_token,
+        wait_s=max(waiting_s, about.num_waiting_passes * speed.pass_s),
+        prompt_token_s=speed.prefill_s_per_token,
+        load_s=about.load_s if about.residency in _NOT_HERE else 0.0,
+    )

@@ -4,12 +4,10 @@ import os
 from pathlib import Path
 
 import structlog
-from google.protobuf.message import DecodeError
 
 from tiercel.errors import InvalidRequest
 from tiercel.learning import LearnedPolicy
-from tiercel.v1 import feedback_pb2
-from tiercel.wire.learned import policy_from_pb, policy_to_pb
+from tiercel.wire.learned import policy_from_bytes, policy_to_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -17,10 +15,10 @@ log = structlog.get_logger(__name__)
 def read_policy(path: Path) -> LearnedPolicy | None:
     """Return the policy of a file, None if there is none that can be read."""
     try:
-        return policy_from_pb(feedback_pb2.LearnedPolicy.FromString(path.read_bytes()))
+        return policy_from_bytes(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, DecodeError, InvalidRequest) as error:
+    except (OSError, InvalidRequest) as error:
         log.warning("the kept policy cannot be read", file=str(path), problem=str(error))
         return None
 
@@ -30,7 +28,7 @@ def write_policy(path: Path, policy: LearnedPolicy) -> None:
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(policy_to_pb(policy).SerializeToString())
+        partial.write_bytes(policy_to_bytes(policy))
         os.replace(partial, path)
     except OSError as error:
         log.warning("the policy cannot be kept", file=str(path), problem=str(error))

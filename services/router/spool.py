@@ -6,8 +6,7 @@ from pathlib import Path
 
 from tiercel.errors import InvalidRequest
 from tiercel.learning import Outcome
-from tiercel.v1 import feedback_pb2
-from tiercel.wire.feedback import outcome_from_pb, outcome_to_pb
+from tiercel.wire.feedback import outcome_from_bytes, outcome_to_bytes
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS outcomes (number INTEGER PRIMARY KEY, message BLOB NOT NULL)"
 
@@ -37,7 +36,7 @@ class Spool:
 
     def put(self, outcomes: Sequence[Outcome]) -> int:
         """Add outcomes; return how many older ones had to go."""
-        rows = [(outcome_to_pb(outcome).SerializeToString(),) for outcome in outcomes]
+        rows = [(outcome_to_bytes(outcome),) for outcome in outcomes]
         self._database.execute("BEGIN")
         self._database.executemany("INSERT INTO outcomes (message) VALUES (?)", rows)
         self._number += len(rows)
@@ -50,8 +49,7 @@ class Spool:
         """Return up to so many outcomes, the oldest first; they stay until `told`."""
         query = "SELECT message FROM outcomes ORDER BY number LIMIT ?"
         return [
-            outcome_from_pb(feedback_pb2.Outcome.FromString(message))
-            for (message,) in self._database.execute(query, (most,))
+            outcome_from_bytes(message) for (message,) in self._database.execute(query, (most,))
         ]
 
     def told(self, number: int) -> None:

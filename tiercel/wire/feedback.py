@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from google.protobuf.message import DecodeError
+
 from tiercel.errors import InvalidRequest
 from tiercel.learning import Audit, DraftScore, Event, Outcome, Rating
 from tiercel.types import Rule
@@ -104,6 +106,19 @@ def outcome_from_pb(message: feedback_pb2.Outcome, where: str = "") -> Outcome:
         session_id=message.session_id,
         num_outstanding=message.num_outstanding,
     )
+
+
+def outcome_to_bytes(outcome: Outcome) -> bytes:
+    """Return an outcome to be kept."""
+    return outcome_to_pb(outcome).SerializeToString()
+
+
+def outcome_from_bytes(data: bytes) -> Outcome:
+    """Return an outcome that was kept; raises InvalidRequest for what is none."""
+    try:
+        return outcome_from_pb(feedback_pb2.Outcome.FromString(data))
+    except DecodeError as error:
+        raise InvalidRequest("outcome", len(data), f"cannot be read: {error}") from None
 
 
 def rating_to_pb(rating: Rating) -> feedback_pb2.RateRequest:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
+from tiercel.errors import InvalidRequest
 from tiercel.learning import (
     Change,
     LearnedPolicy,
@@ -49,6 +50,19 @@ def policy_from_pb(message: pb.LearnedPolicy) -> LearnedPolicy:
         frozen_reason=message.frozen_reason,
         trials=tuple(_trial_from_pb(one) for one in message.trials),
     )
+
+
+def policy_to_bytes(policy: LearnedPolicy) -> bytes:
+    """Return a policy to be kept."""
+    return policy_to_pb(policy).SerializeToString()
+
+
+def policy_from_bytes(data: bytes) -> LearnedPolicy:
+    """Return a policy that was kept; raises InvalidRequest for what is none."""
+    try:
+        return policy_from_pb(pb.LearnedPolicy.FromString(data))
+    except DecodeError as error:
+        raise InvalidRequest("policy", len(data), f"cannot be read: {error}") from None
 
 
 def change_to_pb(change: Change) -> pb.Change:

@@ -13,6 +13,7 @@ from tiercel.cli.distill_options import DataOption, ThreadsOption, give_way, pro
 from tiercel.cli.evaluation_answers import answers
 from tiercel.cli.evaluation_calibrate import calibrate
 from tiercel.cli.evaluation_match import match
+from tiercel.cli.evaluation_sheet import ratings, sheet
 from tiercel.cli.evaluation_tiers import SpecialistsOption
 from tiercel.cli.frontier import frontier
 from tiercel.cli.ope import ope
@@ -33,6 +34,8 @@ app = typer.Typer(
 app.command()(calibrate)
 app.command()(match)
 app.command()(answers)
+app.command()(sheet)
+app.command()(ratings)
 
 app.command()(frontier)
 app.command()(ope)

@@ -57,7 +57,7 @@ class MatchStore:
         flags = np.concatenate([matches.flags for _, matches in found])
         columns: Columns = {
             "prompt_hash": np.array([one.prompt_hash for one, _ in found], np.uint64),
-            "answer_hash": np.array([_answer_hash(one) for one, _ in found], np.uint64),
+            "answer_hash": np.array([answer_hash(one) for one, _ in found], np.uint64),
             "num_tokens": np.array([len(one.token_ids) for one, _ in found], np.uint32),
             "matches": np.packbits(flags),
             "probs": np.concatenate([matches.probs for _, matches in found]),
@@ -86,8 +86,8 @@ _Stored = tuple[int, Matches]  # the hash of the answer, and its matches
 def _joined(one: Outcome, drafter: str, stored: _Stored | None, folder: Path) -> Outcome:
     if stored is None or one.sample:
         return one
-    answer_hash, matches = stored
-    if answer_hash != _answer_hash(one):
+    hashed, matches = stored
+    if hashed != answer_hash(one):
         raise InvalidRequest(_WHAT, str(folder), f"is of another answer to {one.prompt_id}")
     return replace(
         one,
@@ -96,7 +96,7 @@ def _joined(one: Outcome, drafter: str, stored: _Stored | None, folder: Path) ->
     )
 
 
-def _answer_hash(one: Outcome) -> int:
+def answer_hash(one: Outcome) -> int:
     """Return the first 64 bits of the sha256 of an answer's ids."""
     digest = hashlib.sha256(np.array(one.token_ids, "<u4").tobytes()).digest()
     return int.from_bytes(digest[:8], "big")

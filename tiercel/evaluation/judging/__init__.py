@@ -1,0 +1,1 @@
+"""Which of two answers is better where no reference says so: people and tiers are asked."""

@@ -172,13 +172,14 @@ async def test_what_harm_was_found_is_withdrawn_once_and_stays_so(
 ):
     store = open_store(valkey.url, Memory(audits_per_level=2))
     learning = config.load(Settings, ["--max-harm", "0.5", "--harm-doubt", "0.25"]).strictness()
-    levels = learning.standard.levels
+    operators = Operators(store._connection)
+    led, levels = Cell.of_strictness("lenient", ""), learning.standard.levels
+    assert await operators.withdraw(led, [], 1, author="a guardrail", reason="late") == 0
     await store.apply([certifying(level) for level in levels for _ in range(2)])
     goals = learning.goals(await snapshot(store))
     await store.apply([audit(0.5, harmed=True) for _ in range(4)], goals)
     found = await snapshot(store)
     assert [one.num_harmed for one in learning.violations(found)] == [4]
-    operators = Operators(store._connection)
     await Guardrail(learning, operators).check(replace(found, frozen="an operator's will"))
     assert await operators.history(9) == []
     for _ in range(2):  # as of two replicas

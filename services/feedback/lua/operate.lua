@@ -26,8 +26,8 @@ local place = what == 'roll_back' and place_of(ARGV[5])
 if what == 'roll_back' and not place then return redis.error_reply('UNKNOWN version ' .. ARGV[5]) end
 if what == 'withdraw' then
   local audits = parsed(redis.call('HGET', cells, ARGV[5])).audits or 0
-  -- Another replica was first.
-  if audits < tonumber(ARGV[6]) then return tonumber(redis.call('HGET', state, 'version')) end
+  -- Another replica was first, or the store is empty.
+  if audits < tonumber(ARGV[6]) then return tonumber(redis.call('HGET', state, 'version') or '0') end
 end
 local put_back = place and redis.call('HGETALL', places[place])
 local kept = keep(state, cells, places, now)

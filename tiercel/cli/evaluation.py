@@ -14,6 +14,7 @@ from tiercel.cli.evaluation_answers import answers
 from tiercel.cli.evaluation_calibrate import calibrate
 from tiercel.cli.evaluation_match import match
 from tiercel.cli.evaluation_sheet import ratings, sheet
+from tiercel.cli.evaluation_stories import stories
 from tiercel.cli.evaluation_tiers import SpecialistsOption
 from tiercel.cli.frontier import frontier
 from tiercel.cli.ope import ope
@@ -36,6 +37,7 @@ app.command()(match)
 app.command()(answers)
 app.command()(sheet)
 app.command()(ratings)
+app.command()(stories)
 
 app.command()(frontier)
 app.command()(ope)

@@ -44,8 +44,8 @@ def trial(
 ) -> list[Comparison]:
     """Return how the data's completions of an `author` fare against each column.
 
-    Both texts are cut to the shorter one's words, at most `max_words`: their number says nothing, and
-    a judge that is worth something still ranks the better author first.
+    Both texts are cut to the shorter one's words, at most `max_words`: their number says nothing,
+    and a judge that is worth something still ranks the better author first.
     """
     names = list(dict.fromkeys(one.column for prompt in prompts for one in prompt.answers))
     found = []

@@ -16,6 +16,7 @@ from services.router.grading import Featuriser, QualityGrader
 from services.router.learned import Advice
 from services.router.outcomes import OutcomeReporter
 from services.router.policies import Wrapping, all_policies
+from services.router.replanning import Replanner
 from services.router.routing import Limits, Router
 from services.router.servicer import RouterServicer
 from services.router.settings import Settings
@@ -68,6 +69,7 @@ async def opening(
         conversations=conversations,
         escalates=bool(settings.stopping),
     )
+    replanner = Replanner(configuration.plans, decider, times)
     router = Router(
         configuration,
         fleet,
@@ -85,11 +87,13 @@ async def opening(
         advice=advice,
         outcomes=outcomes,
         aftermath=Aftermath(conversations, times, log),
+        replanner=replanner,
         stoppers=_stoppers(settings, configuration, times),
     )
     async with AsyncExitStack() as stack:
         stack.enter_context(log.writing())
-        watcher = Watcher(fleet, configuration.tiers, poll_s=settings.poll_s)
+        looked = replanner.look if settings.replanning else None
+        watcher = Watcher(fleet, configuration.tiers, poll_s=settings.poll_s, looked=looked)
         await stack.enter_async_context(watcher.watching())
         if address := settings.feedback or configuration.feedback.address:
             feedback = FeedbackClient(address)

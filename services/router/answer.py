@@ -18,7 +18,7 @@ from tenacity import (
 from services.router import metrics
 from services.router.drafting import Drafting, Progress
 from services.router.fleet import Fleet, Replica
-from services.router.planning import addressed, part_at
+from services.router.planning import addressed, part_at, staying
 from services.router.root_choice import RootChoice
 from services.router.tally import Tally
 from services.router.time_left import TimeLeft
@@ -90,6 +90,7 @@ class Answer:
 
     def reaches(self, plan: Plan) -> Plan | None:
         """Return what `plan` is here, with addresses; None if it needs what this answer avoids."""
+        plan = staying(plan, self.plan, self._fleet)
         filled = addressed(plan, self._root, self._fleet, avoiding=self._avoided)
         found = {self._fleet.find(part.tier, part.address) for part in filled.walk()}
         return None if found & self._avoided else filled

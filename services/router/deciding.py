@@ -97,10 +97,14 @@ class Decider:
         """Return the plan with the numbers that were left to the router."""
         return advised(outline, self._advice, kind=kind, local=self._fleet.local_tiers)
 
+    def plans(self, kind: str, acceptance: Acceptance | None) -> Mapping[str, Planned]:
+        """Return every named plan as of now, its root under `acceptance` if the caller said one."""
+        key = (kind, acceptance, self._advice.policy.epoch, self._advice.policy.version)
+        return self._advised.of(key, lambda: self._all_advised(kind, acceptance))
+
     def _weighed(self, ask: Ask, objective: Objective, kind: str, session_id: str) -> Decided:
         name, policy = self._policy_of(objective)
-        key = (kind, objective.acceptance, self._advice.policy.epoch, self._advice.policy.version)
-        plans = self._advised.of(key, lambda: self._all_advised(kind, objective.acceptance))
+        plans = self.plans(kind, objective.acceptance)
         conversation = self._conversations.find(session_id)
         forecasts = self._forecaster.forecast(ask, plans, kind, conversation)
         refused = self._refused(forecasts, plans, objective.wishes)

@@ -64,6 +64,11 @@ class Escalation:
         return self._leg.answer.plan
 
     @property
+    def current(self) -> Answer:
+        """What answers now."""
+        return self._leg.answer
+
+    @property
     def exact(self) -> bool:
         """Whether the answer is that of the plan's root, bit for bit."""
         return self._leg.answer.exact

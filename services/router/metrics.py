@@ -15,6 +15,9 @@ num_failovers = Counter(
 num_escalations = Counter(
     "tiercel_router_escalations", "Plans overruled in mid-answer, and by which", ["plan", "next"]
 )
+num_replans = Counter(
+    "tiercel_router_replans", "Plans changed below the root in mid-answer, by named plan", ["plan"]
+)
 num_drafters_lost = Counter(
     "tiercel_router_drafters_lost", "Drafters that a verifier lost, by tier", ["tier"]
 )

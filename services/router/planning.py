@@ -1,6 +1,6 @@
 """From an outline to a plan that can be opened: what was learned, addresses, then the rules."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from services.router.fleet import Fleet, Replica, least_loaded
@@ -8,6 +8,7 @@ from services.router.learned import Advice
 from tiercel.errors import NotFound, PlanRefused
 from tiercel.plan_rules import check_address, check_plan, check_shape
 from tiercel.plan_text import Outline
+from tiercel.replies import ReplicaState
 from tiercel.types import Plan
 
 # A plan is also read by people.
@@ -54,6 +55,21 @@ def addressed(
     filled = replace(plan, address=root.address, drafters=_below(plan, fleet, avoiding))
     check_plan(filled)
     return filled
+
+
+def staying(plan: Plan, before: Plan, fleet: Fleet) -> Plan:
+    """Return the plan with the replicas that take part in the one before it and still take work."""
+    places = {
+        part.tier: part.address
+        for part in before.walk()
+        if (known := fleet.find(part.tier, part.address)) and known.state is ReplicaState.READY
+    }
+    return _placed(plan, places)
+
+
+def _placed(plan: Plan, places: Mapping[str, str]) -> Plan:
+    below = tuple(_placed(drafter, places) for drafter in plan.drafters)
+    return replace(plan, address=plan.address or places.get(plan.tier, ""), drafters=below)
 
 
 def _below(plan: Plan, fleet: Fleet, avoiding: Collection[Replica]) -> tuple[Plan, ...]:

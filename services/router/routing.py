@@ -16,6 +16,7 @@ from services.router.fleet import Fleet
 from services.router.learned import Advice
 from services.router.outcomes import OutcomeReporter
 from services.router.planning import addressed, check_asked
+from services.router.replanning import Replanner
 from services.router.root_choice import RootChoice
 from services.router.stopper import Stoppers
 from tiercel.errors import PlanRefused, TiercelError
@@ -51,6 +52,7 @@ class Router:
         advice: Advice,
         outcomes: OutcomeReporter,
         aftermath: Aftermath,
+        replanner: Replanner,
         stoppers: Stoppers | None = None,
     ) -> None:
         self._configuration = configuration
@@ -61,6 +63,7 @@ class Router:
         self._advice = advice
         self._outcomes = outcomes
         self._aftermath = aftermath
+        self._replanner = replanner
         self._answering = Answering(
             configuration.plans,
             fleet,
@@ -143,11 +146,13 @@ class Router:
         """Yield the answer, and keep what came of it, whatever came."""
         finished, why = None, "cancelled"
         try:
-            async with aclosing(self._events(call, answer, decision)) as replies:
-                async for reply in replies:
-                    if isinstance(reply, Finished):
-                        finished = reply
-                    yield reply
+            replies = self._events(call, answer, decision)
+            async with aclosing(replies) as stream:
+                with self._replanner.following(call, decided, answer):
+                    async for reply in stream:
+                        if isinstance(reply, Finished):
+                            finished = reply
+                        yield reply
         except TiercelError as error:
             why = type(error).__name__
             raise

@@ -74,6 +74,9 @@ class Settings(config.Settings):
         default=10.0, ge=0, description="how long to wait for a tier without a ready replica"
     )
     poll_s: float = Field(default=1.0, gt=0, description="seconds between looks at each replica")
+    replanning: bool = Field(
+        default=True, description="whether what is below a root may change in mid-answer"
+    )
     heartbeat_s: float = Field(
         default=2.0, gt=0, description="seconds between heartbeats on a silent stream"
     )

@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import structlog
@@ -25,10 +25,18 @@ _MAX_RESOLVE_S = 2.0
 class Watcher:
     """Looks at every replica each `poll_s` seconds, and at names each five."""
 
-    def __init__(self, fleet: Fleet, tiers: Mapping[str, Tier], *, poll_s: float) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        tiers: Mapping[str, Tier],
+        *,
+        poll_s: float,
+        looked: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`looked` is awaited after each look."""
         self._fleet = fleet
         self._tiers = tiers
-        self._poll_s = poll_s
+        self._poll_s, self._looked = poll_s, looked
         self._resolved_at = float("-inf")
 
     @asynccontextmanager
@@ -50,6 +58,8 @@ class Watcher:
     async def _look(self) -> None:
         try:
             await self._look_at_all()
+            if self._looked is not None:
+                await self._looked()
         except Exception:  # whatever it was, a router that looks no more is worse
             log.exception("a look at the replicas failed")
 

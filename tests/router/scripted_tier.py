@@ -45,6 +45,7 @@ class Script:
     pairs: list[decoding_pb2.PairStats] = field(default_factory=list)
     compute_ns: int = 0
     about: dict = field(default_factory=dict)  # further fields of its description
+    num_described: int = 0
     num_finishes: int = 0
     num_sessions: int = 0
 
@@ -62,6 +63,7 @@ class ScriptedTier(verifier_pb2_grpc.VerifierServicer, tier_pb2_grpc.TierService
         pass
 
     async def Describe(self, request, context):
+        self.script.num_described += 1
         return tier_pb2.DescribeResponse(
             tier=self.script.tier,
             numerics_id=self.script.numerics_id,

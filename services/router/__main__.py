@@ -27,6 +27,7 @@ from services.router.trained_stopper import trained_stoppers
 from services.router.watching import Watcher
 from tiercel import tiers
 from tiercel.clients.feedback import FeedbackClient
+from tiercel.errors import InvalidRequest
 from tiercel.launch import launch
 from tiercel.prediction.predictor import Predictor
 from tiercel.prediction.quality.featuriser import definition_hash
@@ -96,11 +97,21 @@ async def opening(
         watcher = Watcher(fleet, configuration.tiers, poll_s=settings.poll_s, looked=looked)
         await stack.enter_async_context(watcher.watching())
         if address := settings.feedback or configuration.feedback.address:
-            feedback = FeedbackClient(address)
+            feedback = FeedbackClient(address, token=_token(settings.feedback_token_file))
             stack.push_async_callback(feedback.close)
             await stack.enter_async_context(advice.following(feedback))
             await stack.enter_async_context(outcomes.reporting(feedback))
         yield RouterServicer(router, max_request_s=settings.max_request_s)
+
+
+def _token(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"cannot be read: {type(error).__name__}"
+        raise InvalidRequest("feedback_token_file", str(file), why) from None
 
 
 def _policies(settings: Settings) -> dict[str, Policy]:

@@ -54,6 +54,9 @@ class Settings(config.Settings):
     feedback: str = Field(
         default="", description="host:port of feedback; empty: the address in the configuration"
     )
+    feedback_token_file: Path | None = Field(
+        default=None, description="file of the token that feedback knows this router by"
+    )
     state_dir: Path | None = Field(
         default=None,
         description="folder, of this router alone, for outcomes that feedback cannot be told yet"

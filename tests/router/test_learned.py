@@ -1,6 +1,8 @@
 """The router beside the real feedback service: outcomes go there, what is learned comes back."""
 
 import asyncio
+import hashlib
+import json
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -44,9 +46,9 @@ async def stack():
         yield stack
 
 
-async def feedback_at(stack: AsyncExitStack, address: str, folder: str) -> None:
+async def feedback_at(stack: AsyncExitStack, address: str, folder: str, **more) -> None:
     settings = Settings(
-        data_dir=Path(folder), min_judged_tokens=10, poll_s=0.2, push_interval_s=0.1
+        data_dir=Path(folder), min_judged_tokens=10, poll_s=0.2, push_interval_s=0.1, **more
     )
     await stack.enter_async_context(rpc.server(opening(settings), address))
 
@@ -119,6 +121,21 @@ async def test_an_outcome_tells_whom_a_rating_is_of_and_how_fast_the_root_was(st
         ("target", ""),
         ("target", "maths"),
     }
+
+
+async def test_a_router_is_known_by_its_token(stack, tmp_path):
+    target = await stack.enter_async_context(serving(drafter_that_never_agrees()))
+    draft = await stack.enter_async_context(serving(Script(tier="draft")))
+    config = configuration_file(tmp_path, {"target": [target], "draft": [draft]}, PLANS)
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tr-"))
+    address, token, principals = free_address(), tmp_path / "token", tmp_path / "principals"
+    token.write_text("secret\n")
+    principals.write_text(json.dumps({"router": hashlib.sha256(b"secret").hexdigest()}))
+    await feedback_at(stack, address, folder, principals_file=principals)
+    options = {"feedback": address, "feedback_token_file": token}
+    client = await stack.enter_async_context(routing(config, **options))
+    await reply(client, request())
+    await until_number(client, "open", 0)
 
 
 class Feedback:

@@ -11,7 +11,7 @@ import typer
 
 from tiercel.cli import options
 from tiercel.cli.output import Output
-from tiercel.cli.rate import DEFAULT_FEEDBACK
+from tiercel.cli.rate import DEFAULT_FEEDBACK, TokenOption, read_token
 from tiercel.cli.running import run, tell_failures
 from tiercel.cli.statistics import number
 from tiercel.clients.feedback import FeedbackClient
@@ -36,13 +36,6 @@ app = typer.Typer(
 FeedbackOption = Annotated[
     str,
     typer.Option(envvar="TIERCEL_FEEDBACK", metavar="HOST:PORT", help="Feedback's address."),
-]
-TokenOption = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="TIERCEL_TOKEN_FILE",
-        help="File of the token that says who you are, where feedback asks for one.",
-    ),
 ]
 ReasonOption = Annotated[str, typer.Option(help="Why, for the history.")]
 
@@ -163,7 +156,7 @@ def _tell(
 async def _asked(
     address: str, token_file: Path | None, call: Callable[[FeedbackClient], Awaitable[T]]
 ) -> T:
-    client = FeedbackClient(address, token=_read(token_file).strip() if token_file else "")
+    client = FeedbackClient(address, token=read_token(token_file))
     try:
         return await call(client)
     finally:

@@ -3,10 +3,13 @@
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from tiercel.errors import InvalidRequest
 
 _LAST_PORT = 65_535
 
@@ -68,3 +71,15 @@ def load(cls: type[S], arguments: list[str] | None = None) -> S:
 def inherited(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for a process to start: this process's own, with `settings` on top."""
     return {**os.environ, **settings}
+
+
+def read_secret(field: str, file: Path) -> str:
+    """Return what a mounted file holds, blanks around it aside.
+
+    Raises InvalidRequest, by the name of `field`, for one that cannot be read.
+    """
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"cannot be read: {type(error).__name__}"
+        raise InvalidRequest(field, str(file), why) from None

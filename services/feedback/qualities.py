@@ -1,14 +1,13 @@
 """How good ratings say that each root's answers are: fading sums, drawn to those of all kinds."""
 
-import math
 from collections.abc import Mapping
 
 from services.feedback.cells import ALL_KINDS, Cell, Sums
+from tiercel.evaluation.statistics import wilson
 from tiercel.learning import RootQuality
 
 # Ratings that the mean over all kinds counts for in that of one, and 0.5 in that of all.
 _PRIOR = 4.0
-_Z = 1.96  # of intervals of 95 %
 
 
 def root_qualities(cells: Mapping[Cell, Sums]) -> tuple[RootQuality, ...]:
@@ -27,18 +26,10 @@ def root_qualities(cells: Mapping[Cell, Sums]) -> tuple[RootQuality, ...]:
 
 def _quality(cell: Cell, sums: Sums, prior: float) -> RootQuality:
     mean, number = _mean(sums, prior), sums["ratings"]
-    lower, upper = _wilson(mean, number + _PRIOR)
+    lower, upper = wilson(mean, number + _PRIOR)
     return RootQuality(cell.subject[1], cell.kind, mean, lower, upper, number)
 
 
 def _mean(sums: Sums, prior: float) -> float:
     number = sums.get("ratings", 0.0)
     return min(1.0, (sums.get("score", 0.0) + _PRIOR * prior) / (number + _PRIOR))
-
-
-def _wilson(mean: float, number: float) -> tuple[float, float]:
-    """Return Wilson's interval (1927) of a share."""
-    square = _Z * _Z / number
-    middle = (mean + square / 2) / (1 + square)
-    spread = _Z / (1 + square) * math.sqrt(mean * (1 - mean) / number + square / (4 * number))
-    return max(0.0, middle - spread), min(1.0, middle + spread)

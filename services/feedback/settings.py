@@ -122,11 +122,7 @@ class Settings(config.Settings):
         """Return the URL of Redis, empty for the embedded one; raises InvalidRequest."""
         if self.redis_url_file is None:
             return self.redis_url.get_secret_value()
-        try:
-            url = self.redis_url_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = f"cannot be read: {type(error).__name__}"
-            raise InvalidRequest("redis_url_file", str(self.redis_url_file), why) from None
+        url = config.read_secret("redis_url_file", self.redis_url_file)
         if not url:
             raise InvalidRequest("redis_url_file", str(self.redis_url_file), "is empty")
         return url

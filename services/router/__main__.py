@@ -27,7 +27,7 @@ from services.router.trained_stopper import trained_stoppers
 from services.router.watching import Watcher
 from tiercel import tiers
 from tiercel.clients.feedback import FeedbackClient
-from tiercel.errors import InvalidRequest
+from tiercel.config import read_secret
 from tiercel.launch import launch
 from tiercel.prediction.predictor import Predictor
 from tiercel.prediction.quality.featuriser import definition_hash
@@ -105,13 +105,7 @@ async def opening(
 
 
 def _token(file: Path | None) -> str:
-    if file is None:
-        return ""
-    try:
-        return file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = f"cannot be read: {type(error).__name__}"
-        raise InvalidRequest("feedback_token_file", str(file), why) from None
+    return read_secret("feedback_token_file", file) if file else ""
 
 
 def _policies(settings: Settings) -> dict[str, Policy]:

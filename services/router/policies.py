@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tiercel.errors import InvalidRequest, NotFound
 from tiercel.routing.policy import Policy
 from tiercel.routing.registry import FITTED, POLICIES, PolicySettings, make
-from tiercel.routing.wrapping import exploring, sticky
+from tiercel.routing.wrapping import Exploring, Sticky
 
 # Policies without a choice that could be explored, and those whose choices conversations stay with.
 _PLAIN = ("static", "random")
@@ -49,10 +49,10 @@ def _wrapped(name: str, policy: Policy, settings: PolicySettings, wrapping: Wrap
     if name in _PLAIN:
         return policy
     if name in _STAYING:
-        policy = sticky(
+        policy = Sticky(
             policy,
             margin=wrapping.switch_margin,
             switch_cost=wrapping.switch_cost,
             cost_weight=settings.cost_weight,
         )
-    return exploring(policy, wrapping.exploration)
+    return Exploring(policy, wrapping.exploration)

@@ -13,7 +13,7 @@ from tiercel.routing.costs import Random
 from tiercel.routing.policy import Forecast, Odds, Wishes
 from tiercel.routing.qualities import Target, Utility
 from tiercel.routing.registry import FITTED, POLICIES, PolicySettings, make
-from tiercel.routing.wrapping import exploring, sticky
+from tiercel.routing.wrapping import Exploring, Sticky
 
 READY = [name for name in POLICIES if name not in FITTED]
 share = st.floats(0, 1)
@@ -40,7 +40,7 @@ answers = st.sampled_from(["", "x", "y"])
 @given(situations(), st.sampled_from(READY), share, share)
 def test_odds_add_up_and_are_of_plans_that_may_be_picked(seen, name, epsilon, needed):
     inner = make(name, PolicySettings())
-    policy = exploring(sticky(inner, margin=needed, switch_cost=0.0), epsilon)
+    policy = Exploring(Sticky(inner, margin=needed, switch_cost=0.0), epsilon)
     odds = policy.weigh(seen)
     assert sum(odds.probabilities.values()) == pytest.approx(1.0)
     assert all(one >= 0 for one in odds.probabilities.values())
@@ -52,14 +52,14 @@ def test_odds_add_up_and_are_of_plans_that_may_be_picked(seen, name, epsilon, ne
 
 @given(situations(), situations(), st.sampled_from(READY))
 def test_what_was_asked_before_changes_nothing(first, second, name):
-    policy = exploring(sticky(make(name, PolicySettings()), margin=0.1, switch_cost=0.1), 0.1)
+    policy = Exploring(Sticky(make(name, PolicySettings()), margin=0.1, switch_cost=0.1), 0.1)
     before = policy.weigh(first)
     policy.weigh(second)
     assert policy.weigh(first) == before
 
 
 def test_draws_come_as_often_as_the_odds_say():
-    odds = exploring(Utility(), 0.2).weigh(situation(cost_weight=0.0))
+    odds = Exploring(Utility(), 0.2).weigh(situation(cost_weight=0.0))
     assert odds.probabilities["largest"] == pytest.approx(0.85)
     assert odds.probabilities["small"] == pytest.approx(0.05)
     uniforms = np.random.default_rng(0).random(20_000)
@@ -78,20 +78,20 @@ def test_a_plan_without_odds_is_never_drawn():
 
 def test_without_exploration_nothing_is_mixed():
     seen = situation(cost_weight=0.0)
-    assert exploring(Utility(), 0.0).weigh(seen) == Utility().weigh(seen)
+    assert Exploring(Utility(), 0.0).weigh(seen) == Utility().weigh(seen)
 
 
 def test_a_target_binds_exploration():
-    odds = exploring(Target(), 0.4).weigh(situation(target_quality=0.5))
+    odds = Exploring(Target(), 0.4).weigh(situation(target_quality=0.5))
     assert odds.probabilities == pytest.approx(
         {"middle": 0.6 + 0.4 / 3, "large": 0.4 / 3, "largest": 0.4 / 3}
     )
-    single = exploring(Target(), 0.4).weigh(situation(target_quality=0.8))
+    single = Exploring(Target(), 0.4).weigh(situation(target_quality=0.8))
     assert single.probabilities == {"largest": 1.0}
 
 
 def test_where_there_was_no_choice_nothing_is_explored():
-    odds = exploring(Target(), 0.4).weigh(situation(target_quality=0.99))
+    odds = Exploring(Target(), 0.4).weigh(situation(target_quality=0.99))
     assert odds.probabilities == {"largest": 1.0}
     assert odds.insufficient_evidence
 
@@ -99,7 +99,7 @@ def test_where_there_was_no_choice_nothing_is_explored():
 @pytest.mark.parametrize(("needed", "name"), [(0.19, "large"), (0.21, "middle")])
 def test_a_conversation_stays_unless_a_plan_is_better_by_margin_and_switch(needed, name):
     seen = situation(SMALL, MIDDLE, LARGE, cost_weight=0.0, incumbent="middle")
-    policy = sticky(Utility(), margin=needed / 2, switch_cost=needed / 2)
+    policy = Sticky(Utility(), margin=needed / 2, switch_cost=needed / 2)
     odds = policy.weigh(seen)
     assert odds.probabilities == {name: 1.0}
     if name == "middle":
@@ -110,23 +110,23 @@ def test_drafters_below_the_same_root_change_freely():
     other = replace(MIDDLE, plan_name="drafted", seconds=1.0, answer="root")
     incumbent = replace(MIDDLE, answer="root")
     seen = situation(incumbent, other, cost_weight=0.1, incumbent="middle")
-    assert sticky(Utility(), margin=1.0, switch_cost=1.0).weigh(seen).probabilities == {
+    assert Sticky(Utility(), margin=1.0, switch_cost=1.0).weigh(seen).probabilities == {
         "drafted": 1.0
     }
 
 
 def test_an_incumbent_that_is_away_or_below_the_target_holds_nobody():
-    policy = sticky(Target(), margin=1.0, switch_cost=1.0)
+    policy = Sticky(Target(), margin=1.0, switch_cost=1.0)
     assert policy.weigh(situation(target_quality=0.7, incumbent="middle")).probabilities == {
         "large": 1.0
     }
     away = situation(LARGE, cost_weight=0.0, incumbent="gone")
-    assert sticky(Utility(), margin=1.0, switch_cost=1.0).weigh(away).probabilities == {
+    assert Sticky(Utility(), margin=1.0, switch_cost=1.0).weigh(away).probabilities == {
         "large": 1.0
     }
 
 
 def test_the_odds_of_plans_that_gain_too_little_go_to_the_incumbent():
     seen = situation(*LADDER, cost_weight=0.0, incumbent="large")
-    odds = sticky(Random(), margin=0.1, switch_cost=0.0).weigh(seen)
+    odds = Sticky(Random(), margin=0.1, switch_cost=0.0).weigh(seen)
     assert odds.probabilities == pytest.approx({"large": 0.75, "largest": 0.25})

@@ -8,7 +8,7 @@ import typer
 
 from tiercel.cli.running import run
 from tiercel.clients.feedback import FeedbackClient
-from tiercel.errors import InvalidRequest
+from tiercel.config import read_secret
 from tiercel.learning import Rating
 
 DEFAULT_FEEDBACK = "localhost:50070"
@@ -47,7 +47,4 @@ async def _rate(address: str, token_file: Path | None, rating: Rating) -> None:
 
 def read_token(file: Path | None) -> str:
     """Return the token in a file, "" without one; raises InvalidRequest."""
-    try:
-        return file.read_text().strip() if file else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest("token_file", str(file), f"cannot be read: {error}") from None
+    return read_secret("token_file", file) if file else ""

@@ -31,14 +31,15 @@ def estimate(scores: Sequence[float]) -> Estimate:
     values = np.asarray(scores, np.float64)
     mean = float(values.mean())
     if bool(np.isin(values, (0.0, 1.0)).all()):
-        low, high = _wilson(mean, len(values))
+        low, high = wilson(mean, len(values))
     else:
         places = np.random.default_rng(0).integers(0, len(values), (_REPLICATES, len(values)))
         low, high = np.percentile(values[places].mean(axis=1), (2.5, 97.5)).tolist()
     return Estimate(mean, low, high, len(values))
 
 
-def _wilson(mean: float, count: int) -> tuple[float, float]:
+def wilson(mean: float, count: float) -> tuple[float, float]:
+    """Return Wilson's interval (1927) of 95 % of a share that was seen in `count` cases."""
     spread = _Z * _Z / count
     middle = (mean + spread / 2) / (1 + spread)
     half = _Z * sqrt(mean * (1 - mean) / count + spread / (4 * count)) / (1 + spread)

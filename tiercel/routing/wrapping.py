@@ -67,18 +67,6 @@ class Sticky:
         return Odds(left, reason, odds.forced, odds.insufficient_evidence)
 
 
-def exploring(policy: Policy, share: float) -> Policy:
-    """Return the policy with `share` of requests spread evenly over the plans."""
-    return Exploring(policy, share)
-
-
-def sticky(
-    policy: Policy, *, margin: float, switch_cost: float, cost_weight: float = 0.0
-) -> Policy:
-    """Return the policy with conversations that stay where they are, small gains aside."""
-    return Sticky(policy, margin=margin, switch_cost=switch_cost, cost_weight=cost_weight)
-
-
 def _explorable(situation: Situation) -> list[str]:
     target = situation.wishes.target_quality
     return [one.plan_name for one in situation.forecasts if target is None or meets(one, target)]

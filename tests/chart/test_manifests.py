@@ -147,6 +147,17 @@ def test_the_default_tiers_and_plans_are_the_built_in_ones(tmp_path: Path):
     }
 
 
+@pytest.mark.parametrize("price", [0, 0.25, 3])
+def test_the_router_is_told_what_a_tier_s_seconds_cost(price: float, tmp_path: Path):
+    priced = f'tiers={{"target": {{"pricePerSecond": {price}}}}}'
+    (config,) = [manifest for manifest in render(None, priced) if manifest["kind"] == "ConfigMap"]
+    file = tmp_path / "tiers.toml"
+    file.write_text(config["data"]["tiers.toml"])
+    loaded = tiers.load(file).tiers
+    assert loaded["target"].price_per_second == price
+    assert loaded["draft"].price_per_second == 1.0
+
+
 def test_a_gpu_tier_asks_for_its_gpus_and_never_surges(workloads):
     found = workloads(GPU)
     large, target = "demo-tiercel-tier-large", "demo-tiercel-tier-target"

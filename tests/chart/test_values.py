@@ -16,6 +16,7 @@ EMBEDDED = 'feedback={"store": "embedded", "replicas": 2}'
     [
         ('tiers={"target": {"replica": 2}}', "replica"),
         ('tiers={"target": {"service": "verifer"}}', "/tiers/target/service"),
+        ('tiers={"target": {"pricePerSecond": -1}}', "/tiers/target/pricePerSecond"),
         ('tiers={"mid": {"service": "verifier"}}', "engine"),
         ('tiers={"mid": {"service": "verifier", "engine": "onnx"}}', "model"),
         ('tiers={"Mid_1": {"service": "drafter", "engine": "suffix"}}', "Mid_1"),

@@ -14,6 +14,7 @@ from services.router.fleet import Fleet
 from services.router.forecasting import Forecaster, Grader
 from services.router.grading import Featuriser, QualityGrader
 from services.router.learned import Advice
+from services.router.off_path import OffPath
 from services.router.outcomes import OutcomeReporter
 from services.router.policies import Wrapping, all_policies
 from services.router.replanning import Replanner
@@ -71,24 +72,28 @@ async def opening(
         escalates=bool(settings.stopping),
     )
     replanner = Replanner(configuration.plans, decider, times)
+    admission = Admission(
+        max_concurrent=settings.max_concurrent,
+        max_queued=settings.max_queued,
+        max_wait_s=settings.max_wait_s,
+    )
+    off_path = OffPath((), report=outcomes.put, is_busy=lambda: admission.is_full)
     router = Router(
         configuration,
         fleet,
         decider=decider,
-        admission=Admission(
-            max_concurrent=settings.max_concurrent,
-            max_queued=settings.max_queued,
-            max_wait_s=settings.max_wait_s,
-        ),
+        admission=admission,
         limits=Limits(
             heartbeat_s=settings.heartbeat_s,
             max_outage_s=settings.max_outage_s,
             allowed_addresses=settings.allowed_addresses,
+            min_strictness=settings.min_strictness,
         ),
         advice=advice,
         outcomes=outcomes,
         aftermath=Aftermath(conversations, times, log),
         replanner=replanner,
+        off_path=off_path,
         stoppers=_stoppers(settings, configuration, times),
     )
     async with AsyncExitStack() as stack:
@@ -101,6 +106,7 @@ async def opening(
             stack.push_async_callback(feedback.close)
             await stack.enter_async_context(advice.following(feedback))
             await stack.enter_async_context(outcomes.reporting(feedback))
+            await stack.enter_async_context(off_path.working())
         yield RouterServicer(router, max_request_s=settings.max_request_s)
 
 

@@ -24,6 +24,11 @@ class Admission:
         self._num_queued = 0
         self._mean_s = 1.0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether requests wait for a place."""
+        return self._num_queued > 0
+
     @asynccontextmanager
     async def place(self, deadline: float) -> AsyncIterator[None]:
         """Hold a place; `deadline` on the event loop's clock.

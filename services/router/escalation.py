@@ -78,6 +78,10 @@ class Escalation:
         """Replicas lost in mid-answer, whatever their plan."""
         return sum(leg.answer.num_failovers for leg in (self._leg, *self._others))
 
+    def said(self) -> DraftPrefix:
+        """Return what is the answer so far."""
+        return self._leg.said()
+
     @property
     def overruled(self) -> set[tuple[str, str]]:
         """Roots whose text another one judged, each with that one."""

@@ -1,4 +1,4 @@
-"""Tells feedback what came of each decision, off the request's path."""
+"""Tells feedback what came of each decision, and what else was found, off the request's path."""
 
 import asyncio
 from collections import deque
@@ -18,7 +18,7 @@ from services.router.background import in_background
 from services.router.spool import Spool
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import DeadlineExceeded, InvalidRequest, Overloaded, TiercelError, Unavailable
-from tiercel.learning import Outcome
+from tiercel.learning import Event
 
 log = structlog.get_logger(__name__)
 
@@ -32,20 +32,20 @@ _MAY_PASS = (Unavailable, Overloaded, DeadlineExceeded)
 
 
 class OutcomeReporter:
-    """A bounded queue to feedback: when it is full the oldest outcomes are dropped and counted.
+    """A bounded queue to feedback: when it is full the oldest events are dropped and counted.
 
     With a spool, what feedback cannot be told for now waits on disk, over restarts too.
     """
 
     def __init__(self, spool: Spool | None = None) -> None:
         self._spool = spool
-        self._waiting: deque[Outcome] = deque()
+        self._waiting: deque[Event] = deque()
         self._arrived = asyncio.Event()
         self._is_reporting = False
         self._num_suspects = 0  # first in the queue, of a batch that was refused
 
-    def put(self, outcome: Outcome) -> None:
-        """Report `outcome` when feedback can be told; never waits, never fails.
+    def put(self, event: Event) -> None:
+        """Report `event` when feedback can be told; never waits, never fails.
 
         Without feedback, that is outside `reporting`, it is forgotten.
         """
@@ -55,7 +55,7 @@ class OutcomeReporter:
             # Many at once to disk, so that few requests pay for it.
             number = 1 if self._spool is None else _MAX_WAITING // 4
             self._put_by([self._waiting.popleft() for _ in range(number)])
-        self._waiting.append(outcome)
+        self._waiting.append(event)
         self._arrived.set()
 
     @asynccontextmanager
@@ -99,7 +99,7 @@ class OutcomeReporter:
         while batch := self._next_batch():
             await self._report(feedback, batch)
 
-    async def _report(self, feedback: FeedbackClient, batch: list[Outcome]) -> None:
+    async def _report(self, feedback: FeedbackClient, batch: list[Event]) -> None:
         try:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(_MAY_PASS),
@@ -119,29 +119,29 @@ class OutcomeReporter:
             self._waiting.extendleft(reversed(batch))
             raise
 
-    def _refused(self, batch: list[Outcome], error: InvalidRequest) -> None:
-        """Drop an outcome that was refused alone; the others of a batch come again one by one."""
+    def _refused(self, batch: list[Event], error: InvalidRequest) -> None:
+        """Drop an event that was refused alone; the others of a batch come again one by one."""
         if len(batch) == 1:
             self._drop(batch, error)
         else:
             self._waiting.extendleft(reversed(batch))
             self._num_suspects = len(batch)
 
-    def _put_by(self, batch: list[Outcome]) -> None:
-        """Keep outcomes for later; without a spool, and where that is full, some are lost."""
+    def _put_by(self, batch: list[Event]) -> None:
+        """Keep events for later; without a spool, and where that is full, some are lost."""
         num_lost = len(batch)
         if self._spool is not None:
             num_lost = self._spool.put(batch)
             metrics.num_spooled.set(len(self._spool))
         metrics.num_dropped_outcomes.inc(num_lost)
         if num_lost:
-            log.warning("outcomes are dropped", number=num_lost, problem="feedback is away")
+            log.warning("events are dropped", number=num_lost, problem="feedback is away")
 
-    def _drop(self, batch: list[Outcome], error: TiercelError) -> None:
+    def _drop(self, batch: list[Event], error: TiercelError) -> None:
         metrics.num_dropped_outcomes.inc(len(batch))
-        log.warning("outcomes are dropped", number=len(batch), problem=str(error))
+        log.warning("events are dropped", number=len(batch), problem=str(error))
 
-    def _next_batch(self) -> list[Outcome]:
+    def _next_batch(self) -> list[Event]:
         number = min(len(self._waiting), 1 if self._num_suspects else _MAX_BATCH)
         self._num_suspects = max(0, self._num_suspects - 1)
         return [self._waiting.popleft() for _ in range(number)]

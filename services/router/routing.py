@@ -14,8 +14,9 @@ from services.router.deciding import Decided, Decider
 from services.router.escalation import Escalation
 from services.router.fleet import Fleet
 from services.router.learned import Advice
+from services.router.off_path import OffPath
 from services.router.outcomes import OutcomeReporter
-from services.router.planning import addressed, check_asked
+from services.router.planning import addressed, check_asked, check_strictness
 from services.router.replanning import Replanner
 from services.router.root_choice import RootChoice
 from services.router.stopper import Stoppers
@@ -31,11 +32,12 @@ Reply = Decision | Committed | Revise | Finished
 
 @dataclass(frozen=True)
 class Limits:
-    """How long things may take, and which addresses callers may name."""
+    """How long things may take, and what callers may ask for."""
 
     heartbeat_s: float
     max_outage_s: float
     allowed_addresses: Sequence[str] = ()
+    min_strictness: float = 0.0
 
 
 class Router:
@@ -53,6 +55,7 @@ class Router:
         outcomes: OutcomeReporter,
         aftermath: Aftermath,
         replanner: Replanner,
+        off_path: OffPath,
         stoppers: Stoppers | None = None,
     ) -> None:
         self._configuration = configuration
@@ -64,6 +67,7 @@ class Router:
         self._outcomes = outcomes
         self._aftermath = aftermath
         self._replanner = replanner
+        self._off_path = off_path
         self._answering = Answering(
             configuration.plans,
             fleet,
@@ -171,7 +175,9 @@ class Router:
                 if isinstance(event, SessionEnd):
                     end = results.timed(event, first_token_s, time.monotonic() - call.arrived)
                     self._outcomes.put(results.outcome(call, decision, answer, end))
-                    yield results.finished(end, call.ask, answer, decision)
+                    finished = results.finished(end, call.ask, answer, decision)
+                    self._off_path.offer(call, decision, answer.plan, finished, answer.said)
+                    yield finished
                     return
                 if not first_token_s and isinstance(event, Committed) and event.token_ids:
                     first_token_s = time.monotonic() - call.arrived
@@ -184,6 +190,7 @@ class Router:
 
     def _check(self, objective: Objective) -> None:
         self._decider.check(objective)
+        check_strictness(objective, self._limits.min_strictness)
         if objective.outline is not None:
             check_asked(objective.outline, self._fleet, allowed=self._limits.allowed_addresses)
             self._check_root(objective.outline.tier)

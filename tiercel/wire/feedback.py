@@ -108,17 +108,18 @@ def outcome_from_pb(message: feedback_pb2.Outcome, where: str = "") -> Outcome:
     )
 
 
-def outcome_to_bytes(outcome: Outcome) -> bytes:
-    """Return an outcome to be kept."""
-    return outcome_to_pb(outcome).SerializeToString()
+def event_to_bytes(event: Event) -> bytes:
+    """Return an event to be kept."""
+    return report_to_pb([event]).SerializeToString()
 
 
-def outcome_from_bytes(data: bytes) -> Outcome:
-    """Return an outcome that was kept; raises InvalidRequest for what is none."""
+def event_from_bytes(data: bytes) -> Event:
+    """Return an event that was kept; raises InvalidRequest for what is none."""
     try:
-        return outcome_from_pb(feedback_pb2.Outcome.FromString(data))
-    except DecodeError as error:
-        raise InvalidRequest("outcome", len(data), f"cannot be read: {error}") from None
+        (event,) = events_from_pb(feedback_pb2.ReportRequest.FromString(data))
+    except (DecodeError, ValueError) as error:
+        raise InvalidRequest("event", len(data), f"cannot be read: {error}") from None
+    return event
 
 
 def rating_to_pb(rating: Rating) -> feedback_pb2.RateRequest:

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from services.router.fleet import Fleet, Replica, least_loaded
 from services.router.learned import Advice
-from tiercel.errors import NotFound, PlanRefused
+from tiercel.errors import InvalidRequest, NotFound, PlanRefused
 from tiercel.plan_rules import check_address, check_plan, check_shape
 from tiercel.plan_text import Outline
 from tiercel.replies import ReplicaState
+from tiercel.sessions import Objective
 from tiercel.types import Plan
 
 # A plan is also read by people.
@@ -109,6 +110,19 @@ def check_asked(outline: Outline, fleet: Fleet, *, allowed: Sequence[str]) -> No
             raise NotFound(f"no tier {part.tier!r}; the tiers here are {known}")
     if plan.address and fleet.find(plan.tier, plan.address) is None:
         raise PlanRefused(f"address {plan.address!r}: the root must be a replica of the router's")
+
+
+def check_strictness(objective: Objective, least: float) -> None:
+    """Raise InvalidRequest where a caller asks for a laxer rule than this router lets callers have.
+
+    What a named plan allows is the operator's own word, and stands.
+    """
+    asked = objective.acceptance
+    if asked is None and objective.outline is not None:
+        asked = objective.outline.plan().acceptance
+    if asked is not None and asked.strictness < least:
+        why = f"callers of this router may ask for no less than {least:g}"
+        raise InvalidRequest("acceptance.strictness", asked.strictness, why)
 
 
 def part_at(plan: Plan, path: Sequence[str]) -> Plan | None:

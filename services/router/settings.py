@@ -67,6 +67,9 @@ class Settings(config.Settings):
         default_factory=list,
         description="patterns of addresses that callers may name besides the configured replicas",
     )
+    min_strictness: float = Field(
+        default=0.0, ge=0, le=1, description="least strictness that callers may ask for"
+    )
     max_concurrent: int = Field(default=64, ge=1, description="requests answered at once")
     max_queued: int = Field(default=256, ge=0, description="requests that may wait for their turn")
     max_wait_s: float = Field(default=30.0, gt=0, description="longest wait in the queue")

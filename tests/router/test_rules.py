@@ -1,10 +1,13 @@
 """Which acceptance rule a request gets: the caller's, else its plan's, else EXACT."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from tests.router.routers import configuration_file, reply, request, routing
 from tests.router.scripted_tier import Script, serving
-from tiercel.errors import PlanRefused
+from tiercel.clients.router import RouterClient
+from tiercel.errors import InvalidRequest, PlanRefused
 from tiercel.plan_text import parse_plan
 from tiercel.types import Acceptance, Rule
 from tiercel.wire.plans import acceptance_from_pb
@@ -60,3 +63,38 @@ async def test_a_rule_that_the_plan_below_does_not_bear_is_refused(tier):
     asked = request(plan=plan, acceptance=Acceptance(Rule.REJECTION))
     with pytest.raises(PlanRefused, match="'draft' judges by lenient"):
         await reply(client, asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_allowed"),
+    [
+        (request(acceptance=Acceptance(Rule.LENIENT, 0.79)), False),
+        (request(acceptance=Acceptance(Rule.LENIENT, 0.8)), True),
+        (request(acceptance=Acceptance(Rule.BLOCK)), True),
+        (request(plan=parse_plan("target{typical=0.5}")), False),
+        (request(plan=parse_plan("target{typical=0.5}"), acceptance=Acceptance()), True),
+        (request(plan="allowed", acceptance=Acceptance(Rule.LENIENT, 0.75)), False),
+        (request(plan="allowed"), True),  # laxer, but the operator's own word
+    ],
+)
+async def test_callers_may_not_ask_for_less_than_the_operator_lets_them(
+    strict: RouterClient, asked, is_allowed
+):
+    allowed = (
+        nullcontext() if is_allowed else pytest.raises(InvalidRequest, match=r"less than 0\.8")
+    )
+    with allowed:
+        await strict.route(asked)
+    with allowed:
+        await reply(strict, asked)
+
+
+@pytest.fixture
+async def strict(tmp_path):
+    """A client of a router whose callers may ask for a strictness of 0.8 and more."""
+    async with serving(Script()) as address:
+        config = configuration_file(
+            tmp_path, {"target": [address], "draft": ["localhost:1"]}, PLANS
+        )
+        async with routing(config, min_strictness=0.8) as client:
+            yield client

@@ -23,6 +23,7 @@ from services.router.servicer import RouterServicer
 from services.router.settings import Settings
 from services.router.spool import Spool
 from services.router.stopper import Stoppers
+from services.router.studies import studies
 from services.router.trained_seconds import TrainedSeconds
 from services.router.trained_stopper import trained_stoppers
 from services.router.watching import Watcher
@@ -77,7 +78,11 @@ async def opening(
         max_queued=settings.max_queued,
         max_wait_s=settings.max_wait_s,
     )
-    off_path = OffPath((), report=outcomes.put, is_busy=lambda: admission.is_full)
+    off_path = OffPath(
+        studies(settings, fleet, advice),
+        report=outcomes.put,
+        is_busy=lambda: admission.is_full,
+    )
     router = Router(
         configuration,
         fleet,

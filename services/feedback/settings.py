@@ -4,10 +4,11 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from services.feedback.certification import Standard
-from services.feedback.strictness import Steering, StrictnessLearning
+from services.feedback.strictness import StrictnessLearning
 from tiercel import config
 from tiercel.errors import InvalidRequest
+from tiercel.strictness.certification import Standard
+from tiercel.strictness.following import Steering
 from tiercel.types import Rule
 
 

@@ -9,8 +9,9 @@ import structlog
 from services.feedback.cells import ALL_KINDS, Cell, Snapshot, Sums, faded, rated_cells
 from services.feedback.connection import Connection
 from services.feedback.deltas import deltas
-from services.feedback.strictness import Goal, Remark, Steering, remarks
+from services.feedback.strictness import Goal, Remark, remarks
 from tiercel.learning import Event, Outcome, Rating
+from tiercel.strictness.following import Steering
 
 log = structlog.get_logger(__name__)
 

@@ -6,31 +6,20 @@ What follows an answer's divergence is done in the store, by `follow.lua`; here 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from services.feedback.bounds import anytime_lower, anytime_upper
 from services.feedback.cells import ALL_KINDS, Cell, Snapshot, Sums, kinds_of
-from services.feedback.certification import Certificate, Standard, certify
+from services.feedback.certification import certify
 from tiercel.learning import Audit, Event, Outcome, StrictnessPolicy
 from tiercel.rules import is_lossy
+from tiercel.strictness.bounds import anytime_upper
+from tiercel.strictness.certification import Certificate, Standard
+from tiercel.strictness.following import CEILING, Steering
 from tiercel.types import Rule
 
 MAX_KINDS = 3  # of a rule that are certified by themselves
-# With 1 it would be EXACT, of which no divergence is told: there would be no way back.
-_CEILING = 0.99
 # An answer at another strictness than that which is led says nothing about it.
 _SAME_STRICTNESS = 5e-4
 
 Cells = Mapping[Cell, Sums]
-
-
-@dataclass(frozen=True)
-class Steering:
-    """How strictness follows divergence: strictness += gain * (divergence - target)."""
-
-    gain: float = 0.5
-    max_step: float = 0.05
-    dead_band: float = 0.005  # of divergence, within which nothing moves
-    min_answers: int = 20  # whose mean divergence makes a step
-    first: float | None = None  # strictness to begin with; None: the certified level
 
 
 @dataclass(frozen=True)
@@ -41,7 +30,7 @@ class Goal:
     num_audits: int  # that it has if it is certified
     first: float
     floor: float
-    ceiling: float = _CEILING
+    ceiling: float = CEILING
 
 
 @dataclass(frozen=True)
@@ -94,7 +83,7 @@ class StrictnessLearning:
         found = []
         for rule, kind in self._known(snapshot.cells):
             audits, harmed = _audits(snapshot.cells.get(Cell.of_strictness(rule, kind), {}))
-            if self._is_violated(audits, harmed):
+            if self.standard.is_contradicted(audits, harmed):
                 found.append(Violation(Rule(rule), kind, audits, harmed))
         return found
 
@@ -109,7 +98,7 @@ class StrictnessLearning:
         certificate = certify(cells, rule, kind, self.standard)
         led = cells.get(Cell.of_strictness(rule, kind), {})
         audits, harmed = _audits(led)
-        certified = certificate.holds and not self._is_violated(audits, harmed)
+        certified = certificate.holds and not self.standard.is_contradicted(audits, harmed)
         if not certificate.holds:
             audits, harmed = certificate.num_audits, certificate.num_harmed
         seen = cells.get(Cell.of_rule(rule, kind), {})
@@ -136,14 +125,11 @@ class StrictnessLearning:
 
     def _first(self, certificate: Certificate) -> float:
         first = self.steering.first if self.steering.first is not None else certificate.level
-        return min(_CEILING, max(self._floor, _CEILING if first is None else first))
+        return min(CEILING, max(self._floor, CEILING if first is None else first))
 
     @property
     def _floor(self) -> float:
         return self.standard.levels[-1]
-
-    def _is_violated(self, audits: int, harmed: int) -> bool:
-        return anytime_lower(harmed, audits, self.standard.delta) > self.standard.epsilon
 
 
 def remarks(event: Event, goals: Mapping[Cell, Goal], steering: Steering) -> Iterator[Remark]:

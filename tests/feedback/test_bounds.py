@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from services.feedback.bounds import (
+from tiercel.strictness.bounds import (
     anytime_lower,
     anytime_upper,
     binomial_cdf,

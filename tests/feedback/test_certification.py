@@ -5,10 +5,11 @@ from itertools import product
 import pytest
 from scipy import stats
 
-from services.feedback.bounds import clopper_pearson_upper
 from services.feedback.cells import Cell
-from services.feedback.certification import Certificate, Standard, certify
+from services.feedback.certification import certify
 from tiercel.errors import InvalidRequest
+from tiercel.strictness.bounds import clopper_pearson_upper
+from tiercel.strictness.certification import Certificate, Standard
 
 SMALL = Standard(epsilon=0.3, delta=0.1, levels=(0.9, 0.7, 0.5))  # 7 audits a level
 

@@ -1,0 +1,1 @@
+"""How lenient a lossy rule may be: bounds of harm, certification, following; no store, no clock."""

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from tiercel.replies import Candidate, StageDecision
 from tiercel.rules import RuleUse
+from tiercel.trials import ShadowDecision, Trial, TrialPart
 from tiercel.types import FinishReason, Plan, Rule, Usage
 
 
@@ -39,6 +40,9 @@ class Outcome:
     rule_use: RuleUse | None = None  # None under EXACT
     session_id: str = ""
     num_outstanding: int = 0  # requests open at the root when this one began
+    failure: str = ""  # why there is no whole answer: the error's name, or cancelled
+    trial: TrialPart | None = None
+    shadows: tuple[ShadowDecision, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,16 +142,6 @@ class RootQuality:
     lower: float
     upper: float
     num_ratings: float
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A policy of the router on trial; with a share of 0 it decides in the shadow."""
-
-    policy: str
-    share: float
-    rolled_back: bool = False
-    reason: str = ""
 
 
 @dataclass(frozen=True)

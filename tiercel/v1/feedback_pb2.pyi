@@ -44,6 +44,9 @@ class Outcome(_message.Message):
     RULE_USE_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
     NUM_OUTSTANDING_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    TRIAL_FIELD_NUMBER: _builtins.int
+    SHADOWS_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique to this outcome; a second delivery is ignored."""
     decision_id: _builtins.str
@@ -70,6 +73,8 @@ class Outcome(_message.Message):
     """The conversation; may be empty."""
     num_outstanding: _builtins.int
     """Requests that the router had open at the root when this one began."""
+    failure: _builtins.str
+    """Why there is no whole answer: the error's name, or that the caller went away; empty if there is."""
     @_builtins.property
     def plan(self) -> _decoding_pb2.Plan:
         """The plan that was used."""
@@ -89,6 +94,14 @@ class Outcome(_message.Message):
     @_builtins.property
     def rule_use(self) -> _decoding_pb2.RuleUse:
         """What the root's rule did; absent under EXACT."""
+
+    @_builtins.property
+    def trial(self) -> Global___TrialPart:
+        """Its part in the trial of a policy; absent without one."""
+
+    @_builtins.property
+    def shadows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShadowDecision]:
+        """What policies that only looked on would have done."""
 
     def __init__(
         self,
@@ -111,14 +124,97 @@ class Outcome(_message.Message):
         rule_use: _decoding_pb2.RuleUse | None = ...,
         session_id: _builtins.str = ...,
         num_outstanding: _builtins.int = ...,
+        failure: _builtins.str = ...,
+        trial: Global___TrialPart | None = ...,
+        shadows: _abc.Iterable[Global___ShadowDecision] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "rule_use", b"rule_use", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "rule_use", b"rule_use", "trial", b"trial", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "decision_id", b"decision_id", "event_id", b"event_id", "forced", b"forced", "kind", b"kind", "num_outstanding", b"num_outstanding", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy", "policy_epoch", b"policy_epoch", "policy_version", b"policy_version", "propensity", b"propensity", "reason", b"reason", "request_id", b"request_id", "rule_use", b"rule_use", "session_id", b"session_id", "stages", b"stages", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "decision_id", b"decision_id", "event_id", b"event_id", "failure", b"failure", "forced", b"forced", "kind", b"kind", "num_outstanding", b"num_outstanding", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy", "policy_epoch", b"policy_epoch", "policy_version", b"policy_version", "propensity", b"propensity", "reason", b"reason", "request_id", b"request_id", "rule_use", b"rule_use", "session_id", b"session_id", "shadows", b"shadows", "stages", b"stages", "trial", b"trial", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
+
+@_typing.final
+class TrialPart(_message.Message):
+    """One request's part in the trial of a policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    INCUMBENT_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    TRIED_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    policy: _builtins.str
+    """The policy on trial."""
+    incumbent: _builtins.str
+    """The one that it is to replace."""
+    share: _builtins.float
+    """Share of requests that it is given."""
+    tried: _builtins.bool
+    """Whether this request is one of them."""
+    fault: _builtins.str
+    """What went wrong in the policy itself, so that the incumbent decided instead; empty if nothing."""
+    def __init__(
+        self,
+        *,
+        policy: _builtins.str = ...,
+        incumbent: _builtins.str = ...,
+        share: _builtins.float = ...,
+        tried: _builtins.bool = ...,
+        fault: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "incumbent", b"incumbent", "policy", b"policy", "share", b"share", "tried", b"tried"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrialPart: _TypeAlias = TrialPart  # noqa: Y015
+
+@_typing.final
+class ShadowDecision(_message.Message):
+    """What a policy on trial would have done with a request that another one decided."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    INCUMBENT_FIELD_NUMBER: _builtins.int
+    PLAN_NAME_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    UTILITY_GAIN_FIELD_NUMBER: _builtins.int
+    policy: _builtins.str
+    """Its name."""
+    incumbent: _builtins.str
+    """The policy that decided."""
+    plan_name: _builtins.str
+    """The plan that it would most likely have taken."""
+    agreement: _builtins.float
+    """Its odds of the plan that was taken."""
+    utility_gain: _builtins.float
+    """Expected quality - cost_weight x seconds of its odds, less that of the odds in force; absent
+    where that is not known.
+    """
+    def __init__(
+        self,
+        *,
+        policy: _builtins.str = ...,
+        incumbent: _builtins.str = ...,
+        plan_name: _builtins.str = ...,
+        agreement: _builtins.float = ...,
+        utility_gain: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_utility_gain", b"_utility_gain", "utility_gain", b"utility_gain"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_utility_gain", b"_utility_gain", "agreement", b"agreement", "incumbent", b"incumbent", "plan_name", b"plan_name", "policy", b"policy", "utility_gain", b"utility_gain"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__utility_gain: _TypeAlias = _typing.Literal["utility_gain"]  # noqa: Y015
+    _WhichOneofArgType__utility_gain: _TypeAlias = _typing.Literal["_utility_gain", b"_utility_gain"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__utility_gain) -> _WhichOneofReturnType__utility_gain | None: ...
+
+Global___ShadowDecision: _TypeAlias = ShadowDecision  # noqa: Y015
 
 @_typing.final
 class DraftScore(_message.Message):
@@ -570,6 +666,11 @@ class Trial(_message.Message):
     SHARE_FIELD_NUMBER: _builtins.int
     ROLLED_BACK_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    INCUMBENT_FIELD_NUMBER: _builtins.int
+    NUM_REQUESTS_FIELD_NUMBER: _builtins.int
+    NUM_INCUMBENT_FIELD_NUMBER: _builtins.int
+    COMPARISONS_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """Its name."""
     share: _builtins.float
@@ -578,6 +679,20 @@ class Trial(_message.Message):
     """Whether it was ended, and the incumbent put back."""
     reason: _builtins.str
     """Why."""
+    incumbent: _builtins.str
+    """The policy that it is to replace."""
+    num_requests: _builtins.int
+    """Requests that it decided; of a conversation only the first counts."""
+    num_incumbent: _builtins.int
+    """Requests that the incumbent decided meanwhile."""
+    @_builtins.property
+    def comparisons(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialComparison]:
+        """How the two compare."""
+
+    @_builtins.property
+    def shadow(self) -> Global___TrialShadow:
+        """What it would have done where it only looked on; absent if it never did."""
+
     def __init__(
         self,
         *,
@@ -585,14 +700,99 @@ class Trial(_message.Message):
         share: _builtins.float = ...,
         rolled_back: _builtins.bool = ...,
         reason: _builtins.str = ...,
+        incumbent: _builtins.str = ...,
+        num_requests: _builtins.int = ...,
+        num_incumbent: _builtins.int = ...,
+        comparisons: _abc.Iterable[Global___TrialComparison] | None = ...,
+        shadow: Global___TrialShadow | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "reason", b"reason", "rolled_back", b"rolled_back", "share", b"share"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparisons", b"comparisons", "incumbent", b"incumbent", "num_incumbent", b"num_incumbent", "num_requests", b"num_requests", "policy", b"policy", "reason", b"reason", "rolled_back", b"rolled_back", "shadow", b"shadow", "share", b"share"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Trial: _TypeAlias = Trial  # noqa: Y015
+
+@_typing.final
+class TrialComparison(_message.Message):
+    """How a policy on trial compares with the incumbent in one respect; more is worse."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPECT_FIELD_NUMBER: _builtins.int
+    NUM_REQUESTS_FIELD_NUMBER: _builtins.int
+    NUM_INCUMBENT_FIELD_NUMBER: _builtins.int
+    TRIAL_FIELD_NUMBER: _builtins.int
+    INCUMBENT_FIELD_NUMBER: _builtins.int
+    EXCESS_FIELD_NUMBER: _builtins.int
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    respect: _builtins.str
+    """In which: failure, latency, cost or quality."""
+    num_requests: _builtins.int
+    """Requests of the policy on trial behind it."""
+    num_incumbent: _builtins.int
+    """Requests of the incumbent."""
+    trial: _builtins.float
+    """Its mean."""
+    incumbent: _builtins.float
+    """The incumbent's."""
+    excess: _builtins.float
+    """What it exceeds the incumbent's by, at the least, with confidence at every look."""
+    allowed: _builtins.float
+    """By how much it may."""
+    def __init__(
+        self,
+        *,
+        respect: _builtins.str = ...,
+        num_requests: _builtins.int = ...,
+        num_incumbent: _builtins.int = ...,
+        trial: _builtins.float = ...,
+        incumbent: _builtins.float = ...,
+        excess: _builtins.float = ...,
+        allowed: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "excess", b"excess", "incumbent", b"incumbent", "num_incumbent", b"num_incumbent", "num_requests", b"num_requests", "respect", b"respect", "trial", b"trial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrialComparison: _TypeAlias = TrialComparison  # noqa: Y015
+
+@_typing.final
+class TrialShadow(_message.Message):
+    """What a policy did in the shadow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUM_REQUESTS_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    UTILITY_GAIN_FIELD_NUMBER: _builtins.int
+    NUM_GAINS_FIELD_NUMBER: _builtins.int
+    num_requests: _builtins.int
+    """Requests that it looked at."""
+    agreement: _builtins.float
+    """Its mean odds of the plan that was taken."""
+    utility_gain: _builtins.float
+    """Mean of what its expected utility is higher by, where that is known."""
+    num_gains: _builtins.int
+    """Requests in which it is known."""
+    def __init__(
+        self,
+        *,
+        num_requests: _builtins.int = ...,
+        agreement: _builtins.float = ...,
+        utility_gain: _builtins.float = ...,
+        num_gains: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "num_gains", b"num_gains", "num_requests", b"num_requests", "utility_gain", b"utility_gain"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrialShadow: _TypeAlias = TrialShadow  # noqa: Y015
 
 @_typing.final
 class LearnedPolicy(_message.Message):

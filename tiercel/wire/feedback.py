@@ -26,12 +26,22 @@ from tiercel.wire.results import (
     usage_from_pb,
     usage_to_pb,
 )
+from tiercel.wire.trials import part_from_pb, part_to_pb, shadow_to_pb, shadows_from_pb
 
 MAX_EVENTS = 256  # of one sort, in one report
 MAX_PAIRS = 64  # and tiers, candidates and stages, in one outcome
 MAX_POSITIONS = 64
 METHODS = ("score", "judge", "likelihood")
-_NAMES = ("decision_id", "request_id", "kind", "plan_name", "policy", "policy_epoch", "session_id")
+_NAMES = (
+    "decision_id",
+    "request_id",
+    "kind",
+    "plan_name",
+    "policy",
+    "policy_epoch",
+    "session_id",
+    "failure",
+)
 
 
 def report_to_pb(events: Sequence[Event]) -> feedback_pb2.ReportRequest:
@@ -77,6 +87,9 @@ def outcome_to_pb(outcome: Outcome) -> feedback_pb2.Outcome:
         rule_use=rule_use_to_pb(outcome.rule_use) if outcome.rule_use else None,
         session_id=outcome.session_id,
         num_outstanding=outcome.num_outstanding,
+        failure=outcome.failure,
+        trial=part_to_pb(outcome.trial) if outcome.trial else None,
+        shadows=[shadow_to_pb(one) for one in outcome.shadows],
     )
 
 
@@ -105,6 +118,9 @@ def outcome_from_pb(message: feedback_pb2.Outcome, where: str = "") -> Outcome:
         rule_use=rule_use_from_pb(message.rule_use) if message.HasField("rule_use") else None,
         session_id=message.session_id,
         num_outstanding=message.num_outstanding,
+        failure=message.failure,
+        trial=part_from_pb(message.trial, f"{where}trial.") if message.HasField("trial") else None,
+        shadows=shadows_from_pb(message.shadows, f"{where}shadows"),
     )
 
 

@@ -12,12 +12,12 @@ from tiercel.learning import (
     RootQuality,
     StrictnessPolicy,
     TierPolicy,
-    Trial,
 )
 from tiercel.v1 import feedback_pb2 as pb
 from tiercel.wire.checks import check_compute, check_share
 from tiercel.wire.feedback import rule_from_pb
 from tiercel.wire.plans import rule_to_pb
+from tiercel.wire.trials import trial_from_pb, trial_to_pb
 
 
 def policy_to_pb(policy: LearnedPolicy) -> pb.LearnedPolicy:
@@ -32,7 +32,7 @@ def policy_to_pb(policy: LearnedPolicy) -> pb.LearnedPolicy:
         cost_weight=policy.cost_weight,
         frozen=policy.frozen,
         frozen_reason=policy.frozen_reason,
-        trials=[pb.Trial(**vars(one)) for one in policy.trials],
+        trials=[trial_to_pb(one) for one in policy.trials],
     )
 
 
@@ -48,7 +48,7 @@ def policy_from_pb(message: pb.LearnedPolicy) -> LearnedPolicy:
         cost_weight=message.cost_weight if message.HasField("cost_weight") else None,
         frozen=message.frozen,
         frozen_reason=message.frozen_reason,
-        trials=tuple(_trial_from_pb(one) for one in message.trials),
+        trials=tuple(trial_from_pb(one) for one in message.trials),
     )
 
 
@@ -124,11 +124,6 @@ def _quality_from_pb(message: pb.RootQuality) -> RootQuality:
     for field in ("mean", "lower", "upper"):
         check_share(getattr(message, field), field)
     return RootQuality(**_values(message))
-
-
-def _trial_from_pb(message: pb.Trial) -> Trial:
-    check_share(message.share, "share")
-    return Trial(**_values(message))
 
 
 def _values(message: Message) -> dict[str, Any]:

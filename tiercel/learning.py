@@ -40,6 +40,8 @@ class Outcome:
     rule_use: RuleUse | None = None  # None under EXACT
     session_id: str = ""
     num_outstanding: int = 0  # requests open at the root when this one began
+    cost: float | None = None  # seconds of work times prices; None: not known
+    predicted_quality: float | None = None  # of the answer, by the predictor alone
     failure: str = ""  # why there is no whole answer: the error's name, or cancelled
     trial: TrialPart | None = None
     shadows: tuple[ShadowDecision, ...] = ()
@@ -142,6 +144,18 @@ class RootQuality:
     lower: float
     upper: float
     num_ratings: float
+    num_predicted: float = 0.0  # of these ratings: of answers whose quality was predicted
+    excess: float = 0.0  # by which those scored higher than predicted, on average
+
+
+@dataclass(frozen=True)
+class PacingPolicy:
+    """How a budget is kept."""
+
+    target_mean_cost: float
+    mean_cost: float  # of the answers of late
+    num_answers: float  # behind it
+    num_steps: int  # that the weight of cost has made
 
 
 @dataclass(frozen=True)
@@ -154,10 +168,11 @@ class LearnedPolicy:
     strictness: tuple[StrictnessPolicy, ...] = ()
     tiers: tuple[TierPolicy, ...] = ()
     qualities: tuple[RootQuality, ...] = ()
-    cost_weight: float | None = None  # quality that a second is worth, if a budget steers it
+    cost_weight: float | None = None  # quality that a unit of cost is worth, if a budget steers it
     frozen: bool = False
     frozen_reason: str = ""
     trials: tuple[Trial, ...] = ()
+    pacing: PacingPolicy | None = None  # None: no budget
 
 
 @dataclass(frozen=True)

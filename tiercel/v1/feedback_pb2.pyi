@@ -44,9 +44,11 @@ class Outcome(_message.Message):
     RULE_USE_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
     NUM_OUTSTANDING_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     TRIAL_FIELD_NUMBER: _builtins.int
     SHADOWS_FIELD_NUMBER: _builtins.int
+    PREDICTED_QUALITY_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique to this outcome; a second delivery is ignored."""
     decision_id: _builtins.str
@@ -73,8 +75,12 @@ class Outcome(_message.Message):
     """The conversation; may be empty."""
     num_outstanding: _builtins.int
     """Requests that the router had open at the root when this one began."""
+    cost: _builtins.float
+    """What the answer cost: seconds of work of each tier times its price; absent if not known."""
     failure: _builtins.str
     """Why there is no whole answer: the error's name, or that the caller went away; empty if there is."""
+    predicted_quality: _builtins.float
+    """Quality of the answer that the predictor alone expected, in [0, 1]; absent without one."""
     @_builtins.property
     def plan(self) -> _decoding_pb2.Plan:
         """The plan that was used."""
@@ -124,15 +130,24 @@ class Outcome(_message.Message):
         rule_use: _decoding_pb2.RuleUse | None = ...,
         session_id: _builtins.str = ...,
         num_outstanding: _builtins.int = ...,
+        cost: _builtins.float | None = ...,
         failure: _builtins.str = ...,
         trial: Global___TrialPart | None = ...,
         shadows: _abc.Iterable[Global___ShadowDecision] | None = ...,
+        predicted_quality: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "rule_use", b"rule_use", "trial", b"trial", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_predicted_quality", b"_predicted_quality", "cost", b"cost", "plan", b"plan", "predicted_quality", b"predicted_quality", "rule_use", b"rule_use", "trial", b"trial", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "decision_id", b"decision_id", "event_id", b"event_id", "failure", b"failure", "forced", b"forced", "kind", b"kind", "num_outstanding", b"num_outstanding", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy", "policy_epoch", b"policy_epoch", "policy_version", b"policy_version", "propensity", b"propensity", "reason", b"reason", "request_id", b"request_id", "rule_use", b"rule_use", "session_id", b"session_id", "shadows", b"shadows", "stages", b"stages", "trial", b"trial", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_predicted_quality", b"_predicted_quality", "candidates", b"candidates", "cost", b"cost", "decision_id", b"decision_id", "event_id", b"event_id", "failure", b"failure", "forced", b"forced", "kind", b"kind", "num_outstanding", b"num_outstanding", "plan", b"plan", "plan_name", b"plan_name", "policy", b"policy", "policy_epoch", b"policy_epoch", "policy_version", b"policy_version", "predicted_quality", b"predicted_quality", "propensity", b"propensity", "reason", b"reason", "request_id", b"request_id", "rule_use", b"rule_use", "session_id", b"session_id", "shadows", b"shadows", "stages", b"stages", "trial", b"trial", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
+    _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015
+    _WhichOneofReturnType__predicted_quality: _TypeAlias = _typing.Literal["predicted_quality"]  # noqa: Y015
+    _WhichOneofArgType__predicted_quality: _TypeAlias = _typing.Literal["_predicted_quality", b"_predicted_quality"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost) -> _WhichOneofReturnType__cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__predicted_quality) -> _WhichOneofReturnType__predicted_quality | None: ...
 
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
@@ -626,6 +641,8 @@ class RootQuality(_message.Message):
     LOWER_FIELD_NUMBER: _builtins.int
     UPPER_FIELD_NUMBER: _builtins.int
     NUM_RATINGS_FIELD_NUMBER: _builtins.int
+    NUM_PREDICTED_FIELD_NUMBER: _builtins.int
+    EXCESS_FIELD_NUMBER: _builtins.int
     root: _builtins.str
     """The tier that answers."""
     kind: _builtins.str
@@ -638,6 +655,10 @@ class RootQuality(_message.Message):
     """Upper bound of it."""
     num_ratings: _builtins.float
     """Weight of the ratings behind it."""
+    num_predicted: _builtins.float
+    """Of these, the weight of ratings of answers whose quality was predicted."""
+    excess: _builtins.float
+    """By how much those answers scored higher than predicted, on average; in [-1, 1]."""
     def __init__(
         self,
         *,
@@ -647,14 +668,50 @@ class RootQuality(_message.Message):
         lower: _builtins.float = ...,
         upper: _builtins.float = ...,
         num_ratings: _builtins.float = ...,
+        num_predicted: _builtins.float = ...,
+        excess: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "lower", b"lower", "mean", b"mean", "num_ratings", b"num_ratings", "root", b"root", "upper", b"upper"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excess", b"excess", "kind", b"kind", "lower", b"lower", "mean", b"mean", "num_predicted", b"num_predicted", "num_ratings", b"num_ratings", "root", b"root", "upper", b"upper"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RootQuality: _TypeAlias = RootQuality  # noqa: Y015
+
+@_typing.final
+class PacingPolicy(_message.Message):
+    """How a budget is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_MEAN_COST_FIELD_NUMBER: _builtins.int
+    MEAN_COST_FIELD_NUMBER: _builtins.int
+    NUM_ANSWERS_FIELD_NUMBER: _builtins.int
+    NUM_STEPS_FIELD_NUMBER: _builtins.int
+    target_mean_cost: _builtins.float
+    """Cost that answers are to have on average."""
+    mean_cost: _builtins.float
+    """That of the answers of late."""
+    num_answers: _builtins.float
+    """Weight of the answers behind it."""
+    num_steps: _builtins.int
+    """Steps that the weight of cost has made."""
+    def __init__(
+        self,
+        *,
+        target_mean_cost: _builtins.float = ...,
+        mean_cost: _builtins.float = ...,
+        num_answers: _builtins.float = ...,
+        num_steps: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mean_cost", b"mean_cost", "num_answers", b"num_answers", "num_steps", b"num_steps", "target_mean_cost", b"target_mean_cost"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PacingPolicy: _TypeAlias = PacingPolicy  # noqa: Y015
 
 @_typing.final
 class Trial(_message.Message):
@@ -810,12 +867,13 @@ class LearnedPolicy(_message.Message):
     FROZEN_FIELD_NUMBER: _builtins.int
     FROZEN_REASON_FIELD_NUMBER: _builtins.int
     TRIALS_FIELD_NUMBER: _builtins.int
+    PACING_FIELD_NUMBER: _builtins.int
     epoch: _builtins.str
     """Identity of the store; another one means that versions do not compare."""
     version: _builtins.int
     """Grows with every change."""
     cost_weight: _builtins.float
-    """Quality that a second is worth, if a budget steers it."""
+    """Quality that a unit of cost is worth, if a budget steers it."""
     frozen: _builtins.bool
     """Whether nothing is learned now."""
     frozen_reason: _builtins.str
@@ -840,6 +898,10 @@ class LearnedPolicy(_message.Message):
     def trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
         """What is on trial."""
 
+    @_builtins.property
+    def pacing(self) -> Global___PacingPolicy:
+        """How the budget is kept; absent without one."""
+
     def __init__(
         self,
         *,
@@ -853,10 +915,11 @@ class LearnedPolicy(_message.Message):
         frozen: _builtins.bool = ...,
         frozen_reason: _builtins.str = ...,
         trials: _abc.Iterable[Global___Trial] | None = ...,
+        pacing: Global___PacingPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_weight", b"_cost_weight", "cost_weight", b"cost_weight"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_weight", b"_cost_weight", "cost_weight", b"cost_weight", "pacing", b"pacing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_weight", b"_cost_weight", "cost_weight", b"cost_weight", "epoch", b"epoch", "frozen", b"frozen", "frozen_reason", b"frozen_reason", "pairs", b"pairs", "qualities", b"qualities", "strictness", b"strictness", "tiers", b"tiers", "trials", b"trials", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_weight", b"_cost_weight", "cost_weight", b"cost_weight", "epoch", b"epoch", "frozen", b"frozen", "frozen_reason", b"frozen_reason", "pacing", b"pacing", "pairs", b"pairs", "qualities", b"qualities", "strictness", b"strictness", "tiers", b"tiers", "trials", b"trials", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_weight: _TypeAlias = _typing.Literal["cost_weight"]  # noqa: Y015
     _WhichOneofArgType__cost_weight: _TypeAlias = _typing.Literal["_cost_weight", b"_cost_weight"]  # noqa: Y015

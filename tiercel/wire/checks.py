@@ -7,6 +7,7 @@ from tiercel.errors import InvalidRequest
 
 MAX_NAME_LENGTH = 128
 MAX_COMPUTE_NS = 24 * 3600 * 10**9
+MAX_COST = 1e9
 
 
 def check_name(name: str, field: str) -> None:
@@ -44,3 +45,15 @@ def check_compute(nanoseconds: float, field: str) -> None:
     """Raise InvalidRequest for a time that no computation takes."""
     if not 0 <= nanoseconds <= MAX_COMPUTE_NS:
         raise InvalidRequest(field, nanoseconds, "must be a time of at most a day")
+
+
+def check_cost(cost: float, field: str) -> None:
+    """Raise InvalidRequest for what no answer costs."""
+    if not 0.0 <= cost <= MAX_COST:  # NaN too
+        raise InvalidRequest(field, cost, f"must be from 0 to {MAX_COST:g}")
+
+
+def check_weight(value: float, field: str) -> None:
+    """Raise InvalidRequest for what is not a finite number of at least 0."""
+    if not 0.0 <= value < math.inf:  # NaN too
+        raise InvalidRequest(field, value, "must be 0 or more, and finite")

@@ -10,6 +10,7 @@ from tiercel.types import Rule
 from tiercel.v1 import decoding_pb2, feedback_pb2
 from tiercel.wire.checks import (
     check_compute,
+    check_cost,
     check_count,
     check_finite,
     check_length,
@@ -87,6 +88,8 @@ def outcome_to_pb(outcome: Outcome) -> feedback_pb2.Outcome:
         rule_use=rule_use_to_pb(outcome.rule_use) if outcome.rule_use else None,
         session_id=outcome.session_id,
         num_outstanding=outcome.num_outstanding,
+        cost=outcome.cost,
+        predicted_quality=outcome.predicted_quality,
         failure=outcome.failure,
         trial=part_to_pb(outcome.trial) if outcome.trial else None,
         shadows=[shadow_to_pb(one) for one in outcome.shadows],
@@ -118,6 +121,8 @@ def outcome_from_pb(message: feedback_pb2.Outcome, where: str = "") -> Outcome:
         rule_use=rule_use_from_pb(message.rule_use) if message.HasField("rule_use") else None,
         session_id=message.session_id,
         num_outstanding=message.num_outstanding,
+        cost=message.cost if message.HasField("cost") else None,
+        predicted_quality=_predicted_quality(message),
         failure=message.failure,
         trial=part_from_pb(message.trial, f"{where}trial.") if message.HasField("trial") else None,
         shadows=shadows_from_pb(message.shadows, f"{where}shadows"),
@@ -136,6 +141,10 @@ def event_from_bytes(data: bytes) -> Event:
     except (DecodeError, ValueError) as error:
         raise InvalidRequest("event", len(data), f"cannot be read: {error}") from None
     return event
+
+
+def _predicted_quality(message: feedback_pb2.Outcome) -> float | None:
+    return message.predicted_quality if message.HasField("predicted_quality") else None
 
 
 def rating_to_pb(rating: Rating) -> feedback_pb2.RateRequest:
@@ -191,6 +200,8 @@ def _check_outcome(message: feedback_pb2.Outcome, where: str) -> None:
     for field in _NAMES:
         check_length(getattr(message, field), where + field)
     check_share(message.propensity, f"{where}propensity")
+    check_share(message.predicted_quality, f"{where}predicted_quality")
+    check_cost(message.cost, f"{where}cost")
     for field in ("candidates", "stages"):
         check_count(getattr(message, field), where + field, MAX_PAIRS)
     _check_usage(message.usage, f"{where}usage.")

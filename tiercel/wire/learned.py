@@ -8,13 +8,14 @@ from tiercel.errors import InvalidRequest
 from tiercel.learning import (
     Change,
     LearnedPolicy,
+    PacingPolicy,
     PairPolicy,
     RootQuality,
     StrictnessPolicy,
     TierPolicy,
 )
 from tiercel.v1 import feedback_pb2 as pb
-from tiercel.wire.checks import check_compute, check_share
+from tiercel.wire.checks import check_compute, check_share, check_weight
 from tiercel.wire.feedback import rule_from_pb
 from tiercel.wire.plans import rule_to_pb
 from tiercel.wire.trials import trial_from_pb, trial_to_pb
@@ -33,6 +34,7 @@ def policy_to_pb(policy: LearnedPolicy) -> pb.LearnedPolicy:
         frozen=policy.frozen,
         frozen_reason=policy.frozen_reason,
         trials=[trial_to_pb(one) for one in policy.trials],
+        pacing=pb.PacingPolicy(**vars(policy.pacing)) if policy.pacing else None,
     )
 
 
@@ -45,10 +47,11 @@ def policy_from_pb(message: pb.LearnedPolicy) -> LearnedPolicy:
         strictness=tuple(_strictness_from_pb(one) for one in message.strictness),
         tiers=tuple(TierPolicy(**_values(one)) for one in message.tiers),
         qualities=tuple(_quality_from_pb(one) for one in message.qualities),
-        cost_weight=message.cost_weight if message.HasField("cost_weight") else None,
+        cost_weight=_cost_weight(message),
         frozen=message.frozen,
         frozen_reason=message.frozen_reason,
         trials=tuple(trial_from_pb(one) for one in message.trials),
+        pacing=_pacing_from_pb(message.pacing) if message.HasField("pacing") else None,
     )
 
 
@@ -123,7 +126,21 @@ def _strictness_from_pb(message: pb.StrictnessPolicy) -> StrictnessPolicy:
 def _quality_from_pb(message: pb.RootQuality) -> RootQuality:
     for field in ("mean", "lower", "upper"):
         check_share(getattr(message, field), field)
+    check_share(abs(message.excess), "excess")
+    check_weight(message.num_ratings, "num_ratings")
+    check_weight(message.num_predicted, "num_predicted")
     return RootQuality(**_values(message))
+
+
+def _cost_weight(message: pb.LearnedPolicy) -> float | None:
+    check_weight(message.cost_weight, "cost_weight")
+    return message.cost_weight if message.HasField("cost_weight") else None
+
+
+def _pacing_from_pb(message: pb.PacingPolicy) -> PacingPolicy:
+    for field in ("target_mean_cost", "mean_cost", "num_answers"):
+        check_weight(getattr(message, field), field)
+    return PacingPolicy(**_values(message))
 
 
 def _values(message: Message) -> dict[str, Any]:

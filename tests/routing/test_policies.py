@@ -151,7 +151,9 @@ def test_where_nothing_is_known_every_policy_falls_back_and_says_so(name):
     odds = make(name, PolicySettings()).weigh(situation(*BLANK, fallback="b", may_escalate=True))
     assert sum(odds.probabilities.values()) == pytest.approx(1.0)
     assert odds.reason
-    assert odds.insufficient_evidence == (name in ("utility", "target", "budget", "cascade"))
+    assert odds.insufficient_evidence == (
+        name in ("utility", "target", "budget", "cascade", "thompson")
+    )
     if name != "random":
         assert odds.probabilities == {"b": 1.0}
 
@@ -159,7 +161,7 @@ def test_where_nothing_is_known_every_policy_falls_back_and_says_so(name):
 def test_policies_are_made_by_name():
     assert {type(make(name, PolicySettings())).__name__ for name in READY} == {
         *("Static", "Random", "Cheapest", "CostOnly", "Fastest"),
-        *("Utility", "Target", "Budget", "Cascade"),
+        *("Utility", "Target", "Budget", "Cascade", "Thompson"),
     }
     with pytest.raises(NotFound, match="no policy 'best'; the policies are static, random"):
         make("best", PolicySettings())

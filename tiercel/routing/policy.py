@@ -25,6 +25,7 @@ class Forecast:
     cost: float | None = None  # in the unit of the tiers' prices
     num_tokens: float | None = None  # of the answer
     answer: str = ""  # its root and lossy rules: plans that share it give the same answer
+    num_ratings: float | None = None  # that the quality is worth; None: as a prediction alone is
 
     @property
     def arm(self) -> str:
@@ -53,6 +54,7 @@ class Situation:
     wishes: Wishes = field(default_factory=Wishes)
     incumbent: str = ""  # the plan that answered this conversation last
     may_escalate: bool = False  # whether a larger tier may take over in the middle of the answer
+    budget_weight: float | None = None  # quality that a unit of cost is worth, to keep a budget
 
     def forecast(self, plan_name: str) -> Forecast | None:
         """Return the forecast of a plan, if it may be picked."""

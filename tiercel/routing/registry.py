@@ -20,6 +20,7 @@ from tiercel.routing.imitation import (
 from tiercel.routing.linucb import LinUcb, LinUcbState
 from tiercel.routing.policy import Policy
 from tiercel.routing.qualities import Budget, Target, Utility
+from tiercel.routing.thompson import Thompson
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ POLICIES: Mapping[str, Factory] = MappingProxyType(
         "target": lambda settings: Target(settings.target_quality),
         "budget": lambda settings: Budget(),
         "cascade": lambda settings: Cascade(settings.cost_weight, settings.ahead),
+        "thompson": lambda settings: Thompson(settings.cost_weight),
         "metallm": _metallm,
         "reward_argmax": _reward_argmax,
         "knn": _knn,

@@ -1,5 +1,7 @@
 """Plan text: read, printed, and told where it is wrong."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,8 @@ lossy = st.builds(
 )
 agreement = st.builds(Acceptance, st.just(Rule.AGREEMENT), st.floats(0, 1), st.integers(2, 9))
 written = st.sampled_from([Acceptance(Rule.REJECTION), Acceptance(Rule.BLOCK)]) | lossy | agreement
-acceptances = st.none() | written
+learned = (lossy | agreement).map(lambda one: replace(one, learned=True))
+acceptances = st.none() | written | learned
 
 
 def drafters_of(children):
@@ -75,6 +78,11 @@ def test_a_rule_stands_behind_the_tier_that_judges_by_it():
     assert parse_plan("a{agreement:3=0.9} <- [b, c, d]").plan().acceptance == Acceptance(
         Rule.AGREEMENT, 0.9, 3
     )
+    learned = Acceptance(Rule.LENIENT, 0.0, learned=True)
+    assert parse_plan("a{lenient = learned} <- b").plan().acceptance == learned
+    assert parse_plan("a{agreement:3=learned >= 0.6}").plan().acceptance == Acceptance(
+        Rule.AGREEMENT, 0.6, 3, learned=True
+    )
     middle = parse_plan("a{exact} <- b{typical=0.5}:4@0.3 <- c").drafters[0]
     assert (middle.acceptance, middle.num_speculative_tokens) == (Acceptance(Rule.TYPICAL, 0.5), 4)
     assert print_plan(parse_plan("a{exact} <- b{block} <- c").plan()) == "a <- b{block}:4 <- c:4"
@@ -88,6 +96,9 @@ def test_a_rule_stands_behind_the_tier_that_judges_by_it():
         ("a{lenient=1.5} <- b", "strictness=1.5: must be in [0, 1], at character 14"),
         ("a{exact=0.5} <- b", "exact has strictness 1"),
         ("a{block=0.5} <- b", "block has strictness 1"),
+        ("a{block=learned} <- b", "only a lossy rule has a strictness to learn, at character 16"),
+        ("a{lenient=learned>0.6} <- b", "cannot be read, at character 18"),
+        ("a{lenient=learned>=1.5} <- b", "strictness=1.5: must be in [0, 1]"),
         ("a{lenient:3} <- b", "lenient counts no drafters"),
         ("a{agreement:1} <- b", "must be at least 2"),
         ("a{lenient=0.7 <- b", "expected }, at character 15"),

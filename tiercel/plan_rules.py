@@ -20,6 +20,9 @@ def check_plan(plan: Plan, *, allowed: Sequence[str] = ("*",)) -> None:
     caller is that root, or checks it with `check_address` before dialling.
     """
     check_shape(plan)
+    if plan.acceptance.learned:
+        why = "only a router knows the learned strictness; a tier needs a number"
+        raise PlanRefused(f"tier {plan.tier!r}: {why}")
     for drafter in plan.walk():
         if drafter is not plan:
             check_address(drafter, allowed)
@@ -29,13 +32,17 @@ def check_shape(plan: Plan) -> None:
     """Raise PlanRefused for an empty name, a tier or address twice on one path, or depth over 8.
 
     One parent cannot have the very same drafter twice either, nor a tier a rule that the one above
-    it does not bear. `local` is for leaves below a root.
+    it does not bear. `local` is for leaves below a root, a learned strictness for the root.
     """
     num_tiers = sum(1 for _ in plan.walk())
     if num_tiers > MAX_TIERS:
         raise PlanRefused(f"the plan has {num_tiers} tiers, over {MAX_TIERS}")
     _check_path(plan, ())
     check_rules(plan)
+    learned = (part.tier for part in plan.walk() if part is not plan and part.acceptance.learned)
+    for tier in learned:
+        why = "what is learned is how much an answer bears, and only the root's rule touches that"
+        raise PlanRefused(f"tier {tier!r} drafts: {why}")
 
 
 def check_newer(plan: Plan, version: int) -> None:

@@ -3,7 +3,8 @@
 `<-` reads "is drafted for by"; `:n` is num_speculative_tokens, `@c` is draft_confidence. A rule
 other than EXACT stands behind the tier that judges by it: `target{rejection} <- draft:4`,
 `target{lenient=0.7} <- draft` with its strictness, `target{agreement:3=0.9} <- [a, b, c]` with how
-many have to agree.
+many have to agree. `{lenient=learned}` leaves the strictness to what a router was told, and
+`{lenient=learned>=0.6}` allows it nothing below.
 """
 
 import re
@@ -17,9 +18,11 @@ from tiercel.wire.plans import MAX_SPECULATIVE_TOKENS
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.\-]*"
 _SHARE = r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
+_LEARNED = re.compile(rf"learned(?:\s*>=\s*({_SHARE}))?")
+_STRICTNESS = rf"{_SHARE}|learned(?:\s*>=\s*{_SHARE})?"
 _TOKENS = re.compile(
     rf"\s*(?:(?P<name>{NAME})|(?P<arrow><-)|(?P<mark>[\[\],}}])|\{{\s*(?P<rule>[A-Za-z_]+)"
-    rf"|:\s*(?P<number>\d+)|@\s*(?P<confidence>{_SHARE})|=\s*(?P<strictness>{_SHARE})|(?P<end>$))"
+    rf"|:\s*(?P<number>\d+)|@\s*(?P<confidence>{_SHARE})|=\s*(?P<strictness>{_STRICTNESS})|(?P<end>$))"
 )
 
 
@@ -82,9 +85,22 @@ def print_rule(acceptance: Acceptance) -> str:
     text = acceptance.rule.value
     if acceptance.num_agreeing != Acceptance.num_agreeing:
         text += f":{acceptance.num_agreeing}"
-    if acceptance.strictness != Acceptance.strictness:
+    if acceptance.learned:
+        text += "=learned"
+        text += f">={acceptance.strictness!r}" if acceptance.strictness else ""
+    elif acceptance.strictness != Acceptance.strictness:
         text += f"={acceptance.strictness!r}"
     return f"{{{text}}}"
+
+
+def with_strictness(acceptance: Acceptance, text: str) -> Acceptance:
+    """Return the rule with the strictness that stands behind its =: a number, or a learned one.
+
+    Raises ValueError for a text that is neither.
+    """
+    learned = _LEARNED.fullmatch(text)
+    number = text if learned is None else learned[1] or "0"
+    return replace(acceptance, strictness=float(number), learned=learned is not None)
 
 
 def _outline(plan: Plan) -> Outline:
@@ -149,7 +165,7 @@ class _Parser:
         if self._kind == "number":
             acceptance = replace(acceptance, num_agreeing=int(self._take("number", "")))
         if self._kind == "strictness":
-            acceptance = replace(acceptance, strictness=float(self._take("strictness", "")))
+            acceptance = with_strictness(acceptance, self._take("strictness", ""))
         if self._value != "}":
             raise self._error("expected }")
         try:

@@ -7,6 +7,7 @@ from tiercel.errors import InvalidRequest, PlanRefused
 from tiercel.types import Acceptance, Evidence, Plan, Rule
 
 MIN_AGREEING = 2
+NOTHING_TO_LEARN = "only a lossy rule has a strictness to learn"
 _STRICTER = [Claim.LOSSY, Claim.SAME_DISTRIBUTION, Claim.SAME_TOKENS]
 
 
@@ -33,6 +34,8 @@ def check_acceptance(acceptance: Acceptance) -> None:
     rule, strictness, number = acceptance.rule, acceptance.strictness, acceptance.num_agreeing
     if not 0.0 <= strictness <= 1.0:  # NaN too
         raise InvalidRequest("acceptance.strictness", strictness, "must be in [0, 1]")
+    if acceptance.learned and not is_lossy(rule):
+        raise InvalidRequest("acceptance.learned", rule.value, NOTHING_TO_LEARN)
     if not is_lossy(rule) and strictness != 1.0:
         raise InvalidRequest("acceptance.strictness", strictness, f"{rule.value} has strictness 1")
     if rule is not Rule.AGREEMENT and number != Acceptance.num_agreeing:

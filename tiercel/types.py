@@ -50,6 +50,7 @@ class Acceptance:
     rule: Rule = Rule.EXACT
     strictness: float = 1.0
     num_agreeing: int = 2  # AGREEMENT only: how many drafters have to agree
+    learned: bool = False  # the router finds the strictness; the one here is then its least
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,7 @@ class Answering:
         )
 
     def _plan(self, name: str, call: Call) -> Plan:
-        plan = self._decider.advised(self._plans[name], call.kind)
-        asked = call.objective.acceptance
-        return plan if asked is None else replace(plan, acceptance=asked)
+        return self._decider.advised(self._plans[name], call.kind, call.objective.acceptance)
 
     def _takes_work(self, name: str) -> bool:
         outline = self._plans.get(name)

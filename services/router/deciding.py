@@ -13,6 +13,7 @@ from services.router.fresh import Fresh
 from services.router.guardrails import Guardrails, Refusal, may_be_picked
 from services.router.learned import Advice
 from services.router.planning import advised
+from services.router.strictness import explained, left_open, settled
 from tiercel.errors import NotFound
 from tiercel.plan_text import Outline
 from tiercel.replies import Candidate
@@ -82,25 +83,31 @@ class Decider:
 
     def decide(self, ask: Ask, objective: Objective, *, kind: str, session_id: str) -> Decided:
         """Return what is decided for a request whose objective was checked."""
-        if objective.outline is not None:
-            why = "the caller spelled the plan out"
-            plan = _under(self.advised(objective.outline, kind), objective.acceptance)
-            return Decided("", plan, REQUESTED, why, forced=why)
-        if objective.plan_name:
-            why = "the caller named the plan"
-            outline = self._plans[objective.plan_name]
-            plan = _under(self.advised(outline, kind), objective.acceptance)
-            return Decided(objective.plan_name, plan, REQUESTED, why, forced=why)
-        return self._weighed(ask, objective, kind, session_id)
+        decided = self._decided(ask, objective, kind, session_id)
+        asked = left_open(objective, self._plans, decided.plan_name)
+        why = explained(asked, decided.plan.acceptance)
+        return replace(decided, reason=f"{decided.reason}; {why}") if why else decided
 
-    def advised(self, outline: Outline, kind: str) -> Plan:
-        """Return the plan with the numbers that were left to the router."""
-        return advised(outline, self._advice, kind=kind, local=self._fleet.local_tiers)
+    def advised(self, outline: Outline, kind: str, acceptance: Acceptance | None) -> Plan:
+        """Return the plan under the caller's rule, with what was left to the router."""
+        plan = advised(outline, self._advice, kind=kind, local=self._fleet.local_tiers)
+        return settled(plan, acceptance, self._advice, kind)
 
     def plans(self, kind: str, acceptance: Acceptance | None) -> Mapping[str, Planned]:
         """Return every named plan as of now, its root under `acceptance` if the caller said one."""
         key = (kind, acceptance, self._advice.policy.epoch, self._advice.policy.version)
         return self._advised.of(key, lambda: self._all_advised(kind, acceptance))
+
+    def _decided(self, ask: Ask, objective: Objective, kind: str, session_id: str) -> Decided:
+        if objective.outline is not None:
+            why = "the caller spelled the plan out"
+            plan = self.advised(objective.outline, kind, objective.acceptance)
+            return Decided("", plan, REQUESTED, why, forced=why)
+        if objective.plan_name:
+            why = "the caller named the plan"
+            plan = self.advised(self._plans[objective.plan_name], kind, objective.acceptance)
+            return Decided(objective.plan_name, plan, REQUESTED, why, forced=why)
+        return self._weighed(ask, objective, kind, session_id)
 
     def _weighed(self, ask: Ask, objective: Objective, kind: str, session_id: str) -> Decided:
         name, policy = self._policy_of(objective)
@@ -143,7 +150,7 @@ class Decider:
 
     def _all_advised(self, kind: str, acceptance: Acceptance | None) -> dict[str, Planned]:
         return {
-            name: Planned.of(_under(self.advised(outline, kind), acceptance))
+            name: Planned.of(self.advised(outline, kind, acceptance))
             for name, outline in self._plans.items()
         }
 
@@ -189,10 +196,6 @@ def _least_bad(situation: Situation, why: str) -> Odds:
         found = cheapest(plans) if by_cost else soonest(plans)
         name, what = found.plan_name, "the cheapest" if by_cost else "the soonest"
     return Odds.certain(name, f"{why}; {name} is {what}", forced=why)
-
-
-def _under(plan: Plan, acceptance: Acceptance | None) -> Plan:
-    return plan if acceptance is None else replace(plan, acceptance=acceptance)
 
 
 def _reason(odds: Odds, chosen: str) -> str:

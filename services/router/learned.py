@@ -12,7 +12,8 @@ from services.router.background import in_background
 from services.router.kept_policy import read_policy, write_policy
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import TiercelError
-from tiercel.learning import LearnedPolicy, PairPolicy
+from tiercel.learning import LearnedPolicy, PairPolicy, StrictnessPolicy
+from tiercel.types import Rule
 
 log = structlog.get_logger(__name__)
 
@@ -20,12 +21,13 @@ _MIN_BACKOFF_S, _MAX_BACKOFF_S = 0.5, 15.0
 
 
 class Advice:
-    """The learned policy by pair. Feedback away is no error: what was heard last goes on."""
+    """The learned policy by pair and by rule. Feedback away is no error: the last one goes on."""
 
     def __init__(self, file: Path | None = None) -> None:
         """Begin with the policy in a file, and keep the newest there."""
         self.policy = LearnedPolicy(epoch="", version=0)
         self._pairs: dict[tuple[str, str, str], PairPolicy] = {}
+        self._strictness: dict[tuple[Rule, str], StrictnessPolicy] = {}
         self._file = file
         if file is not None and (kept := read_policy(file)) is not None:
             self.take(kept)
@@ -34,6 +36,7 @@ class Advice:
         """Follow `policy` from now on."""
         self.policy = policy
         self._pairs = {(pair.drafter, pair.verifier, pair.kind): pair for pair in policy.pairs}
+        self._strictness = {(one.rule, one.kind): one for one in policy.strictness}
         metrics.policy_version.set(policy.version)
         log.info("a learned policy arrived", epoch=policy.epoch, version=policy.version)
 
@@ -41,6 +44,14 @@ class Advice:
         """Return what is known for the kind of request, or else for all kinds together."""
         own = self._pairs.get((drafter, verifier, kind))
         return own if own is not None else self._pairs.get((drafter, verifier, ""))
+
+    def strictness(self, rule: Rule, kind: str) -> StrictnessPolicy | None:
+        """Return what is known of a rule for the kind of request, or else for all kinds together.
+
+        What is known of the kind stands, certified or not: its audits say more of it than others'.
+        """
+        own = self._strictness.get((rule, kind))
+        return own if own is not None else self._strictness.get((rule, ""))
 
     @asynccontextmanager
     async def following(self, feedback: FeedbackClient) -> AsyncIterator[None]:

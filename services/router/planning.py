@@ -115,12 +115,13 @@ def check_asked(outline: Outline, fleet: Fleet, *, allowed: Sequence[str]) -> No
 def check_strictness(objective: Objective, least: float) -> None:
     """Raise InvalidRequest where a caller asks for a laxer rule than this router lets callers have.
 
-    What a named plan allows is the operator's own word, and stands.
+    What a named plan allows is the operator's own word, and stands. A strictness that is learned
+    has no number yet.
     """
     asked = objective.acceptance
     if asked is None and objective.outline is not None:
         asked = objective.outline.plan().acceptance
-    if asked is not None and asked.strictness < least:
+    if asked is not None and not asked.learned and asked.strictness < least:
         why = f"callers of this router may ask for no less than {least:g}"
         raise InvalidRequest("acceptance.strictness", asked.strictness, why)
 

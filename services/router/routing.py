@@ -20,6 +20,7 @@ from services.router.planning import addressed, check_asked, check_strictness
 from services.router.replanning import Replanner
 from services.router.root_choice import RootChoice
 from services.router.stopper import Stoppers
+from services.router.strictness import with_floor
 from tiercel.errors import PlanRefused, TiercelError
 from tiercel.plan_text import Outline
 from tiercel.replies import Committed, Decision, Finished, NamedPlan, Overview, Revise
@@ -87,7 +88,7 @@ class Router:
         Raises TiercelError instead of Finished when there is no answer.
         """
         arrived = time.monotonic()
-        self._check(objective)
+        objective = self._checked(objective)
         reason, name = "cancelled", objective.plan_name
         try:
             async with self._admission.place(deadline):
@@ -110,7 +111,7 @@ class Router:
         self, ask: Ask, objective: Objective, *, kind: str, session_id: str = ""
     ) -> Decision:
         """Return what would be decided now; raises as `generate` does, and Unavailable at once."""
-        self._check(objective)
+        objective = self._checked(objective)
         start = time.perf_counter()
         decided = self._decider.decide(ask, objective, kind=kind, session_id=session_id)
         compute_s = time.perf_counter() - start
@@ -188,12 +189,13 @@ class Router:
         root = self._fleet.find(plan.tier, plan.address)
         return root.num_outstanding if root else 0
 
-    def _check(self, objective: Objective) -> None:
+    def _checked(self, objective: Objective) -> Objective:
         self._decider.check(objective)
         check_strictness(objective, self._limits.min_strictness)
         if objective.outline is not None:
             check_asked(objective.outline, self._fleet, allowed=self._limits.allowed_addresses)
             self._check_root(objective.outline.tier)
+        return with_floor(objective, self._limits.min_strictness)
 
     def _check_root(self, tier: str) -> None:
         known = self._configuration.tiers.get(tier)
@@ -201,6 +203,6 @@ class Router:
             raise PlanRefused(f"tier {tier!r} is no verifier here and cannot answer")
 
     def _with_addresses(self, outline: Outline) -> Plan:
-        plan = self._decider.advised(outline, "")
+        plan = self._decider.advised(outline, "", None)
         roots = self._fleet.ready(plan.tier) or self._fleet.of(plan.tier)
         return addressed(plan, roots[0], self._fleet) if roots else plan

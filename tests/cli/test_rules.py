@@ -14,8 +14,11 @@ def test_a_rule_and_its_strictness_reach_the_router(tiercel, router):
     asked = router.requests[0].objective.acceptance
     assert asked.rule == decoding_pb2.ACCEPTANCE_RULE_LENIENT
     assert asked.strictness == 0.7
+    tiercel("generate", "Why?", "--rule", "lenient", "--strictness", "learned>=0.6")
+    asked = router.requests[1].objective.acceptance
+    assert (asked.learned, asked.strictness) == (True, 0.6)
     tiercel("generate", "Why?", "--rule", "rejection", "--plan", "alone")
-    objective = router.requests[1].objective
+    objective = router.requests[2].objective
     assert objective.plan_name == "alone"
     assert objective.acceptance.rule == decoding_pb2.ACCEPTANCE_RULE_REJECTION
 
@@ -29,6 +32,9 @@ def test_without_one_it_is_left_to_the_plan(tiercel, router):
     ("options", "why"),
     [
         (("--rule", "lenient"), "say how much with --strictness"),
+        (("--rule", "lenient", "--strictness", "lax"), "from 0 to 1, or learned"),
+        (("--rule", "lenient", "--strictness", "learned0.5"), "from 0 to 1, or learned"),
+        (("--rule", "block", "--strictness", "learned"), "only a lossy rule has a strictness"),
         (("--rule", "lax", "--strictness", "0.5"), "--rule is one of exact, rejection"),
         (("--rule", "exact", "--strictness", "0.5"), "exact has strictness 1"),
         (("--strictness", "0.5"), "--rule is one of"),

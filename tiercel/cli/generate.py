@@ -33,7 +33,7 @@ def generate(
     plan: options.PlanOption = "",
     policy: options.PolicyOption = "",
     rule: options.RuleOption = "",
-    strictness: options.StrictnessOption = None,
+    strictness: options.StrictnessOption = "",
     cost_weight: options.CostWeightOption = None,
     target_quality: options.TargetQualityOption = None,
     max_seconds: options.MaxSecondsOption = None,

@@ -8,7 +8,7 @@ import typer
 
 from tiercel.clients.router import Request, RouterClient
 from tiercel.errors import InvalidRequest, NotFound
-from tiercel.plan_text import Outline, parse_plan
+from tiercel.plan_text import Outline, parse_plan, with_strictness
 from tiercel.routing.policy import Wishes
 from tiercel.rules import check_acceptance, is_lossy
 from tiercel.sessions import Delivery
@@ -64,8 +64,13 @@ RuleOption = Annotated[
     ),
 ]
 StrictnessOption = Annotated[
-    float | None,
-    typer.Option("--strictness", min=0.0, max=1.0, help="Of a lossy rule: 1 is what exact does."),
+    str,
+    typer.Option(
+        "--strictness",
+        metavar="NUMBER|learned",
+        help="Of a lossy rule: from 0 to 1, which is what exact does; learned is what audits have"
+        " certified, and learned>=0.6 nothing below that.",
+    ),
 ]
 KindOption = Annotated[str, typer.Option(help="Your own word for the kind of request.")]
 TemperatureOption = Annotated[float, typer.Option(min=0.0, help="0 takes the best token always.")]
@@ -140,18 +145,20 @@ def conversation(text: str, *, system: str = "") -> tuple[Message, ...]:
     return (*first, Message("user", text))
 
 
-def check_rule(rule: str, strictness: float | None) -> Acceptance | None:
+def check_rule(rule: str, strictness: str) -> Acceptance | None:
     """Return what --rule and --strictness say, None for neither; what cannot be is bad usage."""
-    if not rule and strictness is None:
+    if not rule and not strictness:
         return None
     if rule not in [known.value for known in Rule]:
         known = ", ".join(one.value for one in Rule)
         raise typer.BadParameter(f"--rule is one of {known}")
-    if strictness is None and is_lossy(Rule(rule)):
+    if not strictness and is_lossy(Rule(rule)):
         raise typer.BadParameter(f"{rule} is lossy: say how much with --strictness, 0 to 1")
-    acceptance = Acceptance(Rule(rule), 1.0 if strictness is None else strictness)
     try:
+        acceptance = with_strictness(Acceptance(Rule(rule)), strictness or "1")
         check_acceptance(acceptance)
+    except ValueError:
+        raise typer.BadParameter("--strictness is a number from 0 to 1, or learned") from None
     except InvalidRequest as error:
         raise typer.BadParameter(str(error)) from None
     return acceptance

@@ -198,22 +198,29 @@ class Acceptance(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     STRICTNESS_FIELD_NUMBER: _builtins.int
     NUM_AGREEING_FIELD_NUMBER: _builtins.int
+    LEARNED_FIELD_NUMBER: _builtins.int
     rule: Global___AcceptanceRule.ValueType
     """Which rule."""
     strictness: _builtins.float
     """In [0, 1]; 1, the default, refuses whatever EXACT refuses. EXACT has no other value."""
     num_agreeing: _builtins.int
     """AGREEMENT only: how many drafters have to agree, at least 2. Default 2."""
+    learned: _builtins.bool
+    """For a router: the rule is lossy, and it finds the strictness in what audits have certified, EXACT
+    until they have. `strictness` is then the least that may be in force, 0 if absent. A tier
+    refuses it.
+    """
     def __init__(
         self,
         *,
         rule: Global___AcceptanceRule.ValueType = ...,
         strictness: _builtins.float | None = ...,
         num_agreeing: _builtins.int | None = ...,
+        learned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_num_agreeing", b"_num_agreeing", "_strictness", b"_strictness", "num_agreeing", b"num_agreeing", "strictness", b"strictness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_num_agreeing", b"_num_agreeing", "_strictness", b"_strictness", "num_agreeing", b"num_agreeing", "rule", b"rule", "strictness", b"strictness"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_num_agreeing", b"_num_agreeing", "_strictness", b"_strictness", "learned", b"learned", "num_agreeing", b"num_agreeing", "rule", b"rule", "strictness", b"strictness"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__num_agreeing: _TypeAlias = _typing.Literal["num_agreeing"]  # noqa: Y015
     _WhichOneofArgType__num_agreeing: _TypeAlias = _typing.Literal["_num_agreeing", b"_num_agreeing"]  # noqa: Y015

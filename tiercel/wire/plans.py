@@ -3,6 +3,7 @@
 import math
 
 from tiercel.errors import InvalidRequest
+from tiercel.rules import NOTHING_TO_LEARN, is_lossy
 from tiercel.types import Acceptance, Evidence, Plan, Rule
 from tiercel.v1 import decoding_pb2 as pb
 
@@ -55,6 +56,7 @@ def acceptance_to_pb(acceptance: Acceptance) -> pb.Acceptance:
     message = pb.Acceptance(rule=_RULES[acceptance.rule], strictness=acceptance.strictness)
     if acceptance.rule is Rule.AGREEMENT:
         message.num_agreeing = acceptance.num_agreeing
+    message.learned = acceptance.learned
     return message
 
 
@@ -75,12 +77,15 @@ def acceptance_from_pb(message: pb.Acceptance) -> Acceptance:
     if message.rule not in _RULES_BACK:
         raise InvalidRequest("acceptance.rule", message.rule, "unknown rule")
     rule = _RULES_BACK[message.rule]
-    strictness = message.strictness if message.HasField("strictness") else 1.0
+    default = 0.0 if message.learned else 1.0
+    strictness = message.strictness if message.HasField("strictness") else default
     if not 0.0 <= strictness <= 1.0:
         raise InvalidRequest("acceptance.strictness", strictness, "must be in [0, 1]")
+    if message.learned and not is_lossy(rule):
+        raise InvalidRequest("acceptance.learned", True, NOTHING_TO_LEARN)
     if rule is Rule.EXACT and strictness != 1.0:
         raise InvalidRequest("acceptance.strictness", strictness, "EXACT has strictness 1")
-    return Acceptance(rule, strictness, _num_agreeing(message))
+    return Acceptance(rule, strictness, _num_agreeing(message), message.learned)
 
 
 def _num_agreeing(message: pb.Acceptance) -> int:

@@ -1,6 +1,6 @@
 """Runs the router: settings, wiring, serving."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -26,10 +26,12 @@ from services.router.stopper import Stoppers
 from services.router.studies import studies
 from services.router.trained_seconds import TrainedSeconds
 from services.router.trained_stopper import trained_stoppers
+from services.router.trials import PolicyTrial
 from services.router.watching import Watcher
 from tiercel import tiers
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.config import read_secret
+from tiercel.errors import InvalidRequest
 from tiercel.launch import launch
 from tiercel.prediction.predictor import Predictor
 from tiercel.prediction.quality.featuriser import definition_hash
@@ -56,11 +58,13 @@ async def opening(
     prices = {name: tier.price_per_second for name, tier in configuration.tiers.items()}
     times, conversations = ChainTimes(fleet, advice, prices), Conversations()
     log = DecisionLog(settings.decision_log)
+    policies = _policies(settings)
+    feedback_address = settings.feedback or configuration.feedback.address
     decider = Decider(
         configuration.plans,
         fleet,
         default_plan=configuration.default_plan,
-        policies=_policies(settings),
+        policies=policies,
         default_policy=settings.policy,
         forecaster=Forecaster(
             times,
@@ -71,6 +75,7 @@ async def opening(
         advice=advice,
         conversations=conversations,
         escalates=bool(settings.stopping),
+        trial=_trial(settings, policies, advice, is_watched=bool(feedback_address)),
     )
     replanner = Replanner(configuration.plans, decider, times)
     admission = Admission(
@@ -96,7 +101,7 @@ async def opening(
         ),
         advice=advice,
         outcomes=outcomes,
-        aftermath=Aftermath(conversations, times, log),
+        aftermath=Aftermath(conversations, times, log, outcomes),
         replanner=replanner,
         off_path=off_path,
         stoppers=_stoppers(settings, configuration, times),
@@ -106,8 +111,8 @@ async def opening(
         looked = replanner.look if settings.replanning else None
         watcher = Watcher(fleet, configuration.tiers, poll_s=settings.poll_s, looked=looked)
         await stack.enter_async_context(watcher.watching())
-        if address := settings.feedback or configuration.feedback.address:
-            feedback = FeedbackClient(address, token=_token(settings.feedback_token_file))
+        if feedback_address:
+            feedback = FeedbackClient(feedback_address, token=_token(settings.feedback_token_file))
             stack.push_async_callback(feedback.close)
             await stack.enter_async_context(advice.following(feedback))
             await stack.enter_async_context(outcomes.reporting(feedback))
@@ -130,6 +135,25 @@ def _policies(settings: Settings) -> dict[str, Policy]:
         ),
         Wrapping(settings.exploration, settings.switch_margin, settings.switch_cost),
         default=settings.policy,
+        on_trial=settings.trial_policy,
+    )
+
+
+def _trial(
+    settings: Settings, policies: Mapping[str, Policy], advice: Advice, *, is_watched: bool
+) -> PolicyTrial | None:
+    if not settings.trial_policy:
+        return None
+    if settings.trial_share and not is_watched:
+        why = "needs a feedback service, which watches over it"
+        raise InvalidRequest("trial_share", settings.trial_share, why)
+    return PolicyTrial(
+        settings.trial_policy,
+        policies[settings.trial_policy],
+        incumbent=settings.policy,
+        share=settings.trial_share,
+        cost_weight=settings.cost_weight,
+        watched=advice,
     )
 
 

@@ -3,11 +3,14 @@
 import time
 from typing import Any
 
+from services.router import results
 from services.router.call import Call
 from services.router.chain_times import ChainTimes
 from services.router.conversations import Conversations
 from services.router.deciding import Decided
 from services.router.decision_log import DecisionLog, features_hash
+from services.router.outcomes import OutcomeReporter
+from tiercel.errors import TiercelError
 from tiercel.replies import Decision, Finished
 from tiercel.types import Usage
 
@@ -15,7 +18,14 @@ from tiercel.types import Usage
 class Aftermath:
     """Knows what later decisions and later evaluations ask for."""
 
-    def __init__(self, conversations: Conversations, times: ChainTimes, log: DecisionLog) -> None:
+    def __init__(
+        self,
+        conversations: Conversations,
+        times: ChainTimes,
+        log: DecisionLog,
+        outcomes: OutcomeReporter,
+    ) -> None:
+        self._outcomes = outcomes
         self._conversations = conversations
         self._times = times
         self._log = log
@@ -40,8 +50,14 @@ class Aftermath:
 
     def failed(self, call: Call, decided: Decided, decision: Decision, why: str) -> None:
         """Take in an answer that did not: it failed, or nobody waited for its end."""
+        self._outcomes.put(results.failed_outcome(call, decided, decision, why))
         if self._log.is_on:
             self._log.put(_line(call, decided, decision) | {"reason": why})
+
+
+def failure_of(error: BaseException) -> str:
+    """Return why there is no whole answer, in a word."""
+    return type(error).__name__ if isinstance(error, TiercelError) else "cancelled"
 
 
 def _line(call: Call, decided: Decided, decision: Decision) -> dict[str, Any]:
@@ -60,6 +76,8 @@ def _line(call: Call, decided: Decided, decision: Decision) -> dict[str, Any]:
         "chosen": decision.plan_name,
         "propensity": decision.propensity,
         "forced": decision.forced,
+        "trial": vars(decided.trial) if decided.trial else None,
+        "shadows": [vars(shadow) for shadow in decided.shadows],
         "insufficient_evidence": decision.insufficient_evidence,
     }
 

@@ -11,20 +11,21 @@ from services.router.fleet import Fleet
 from services.router.forecasting import Forecaster, Forecasts, Planned
 from services.router.fresh import Fresh
 from services.router.guardrails import Guardrails, Refusal, may_be_picked
+from services.router.implied import implied_policy
 from services.router.learned import Advice
 from services.router.planning import advised
 from services.router.strictness import explained, left_open, settled
+from services.router.trials import PolicyTrial, Weighed
 from tiercel.errors import NotFound
 from tiercel.plan_text import Outline
 from tiercel.replies import Candidate
 from tiercel.routing.policy import Features, Forecast, Odds, Policy, Situation, Wishes
 from tiercel.routing.ranking import cheapest, over_budget, soonest
 from tiercel.sessions import Ask, Delivery, Objective
+from tiercel.trials import ShadowDecision, TrialPart
 from tiercel.types import Acceptance, Plan
 
 REQUESTED = "requested"
-# Policies that weigh seconds by the caller's word.
-_WEIGHING = ("utility", "cascade", "knn")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Decided:
     predictor_digest: str = ""
     incumbent: str = ""  # the plan that had answered the conversation last
     features: Features = field(default_factory=lambda: np.zeros(0, np.float32))
+    trial: TrialPart | None = None  # its part in the trial of a policy
+    shadows: tuple[ShadowDecision, ...] = ()
 
 
 class Decider:
@@ -59,9 +62,11 @@ class Decider:
         advice: Advice,
         conversations: Conversations,
         escalates: bool = False,
+        trial: PolicyTrial | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
-        """`escalates`: answers may be overruled by larger plans."""
+        """`escalates`: answers may be overruled by larger plans. `trial`: a policy beside these."""
+        self._trial = trial
         self._plans = plans
         self._fleet = fleet
         self._default_plan = default_plan
@@ -125,12 +130,19 @@ class Decider:
             incumbent=conversation.plan_name,
             may_escalate=self._escalates and objective.delivery is not Delivery.STREAM,
         )
-        odds = _least_bad(situation, forced) if forced else policy.weigh(situation)
+        trial = self._trial if self._trial and self._trial.concerns(objective) else None
+        if forced:
+            weighed = Weighed(name, _least_bad(situation, forced))
+        elif trial is not None:
+            weighed = trial.weigh(policy, situation, session_id)
+        else:
+            weighed = Weighed(name, policy.weigh(situation))
+        odds = weighed.odds
         chosen = odds.drawn(self._uniform())
         return Decided(
             plan_name=chosen,
             plan=plans[chosen].plan,
-            policy=name,
+            policy=weighed.policy,
             reason=_reason(odds, chosen),
             propensity=odds.probabilities[chosen],
             candidates=tuple(_candidate(one, odds, refused) for one in forecasts.plans),
@@ -139,6 +151,8 @@ class Decider:
             predictor_digest=forecasts.digest,
             incumbent=conversation.plan_name,
             features=forecasts.features,
+            trial=weighed.part,
+            shadows=trial.shadows(weighed, situation, chosen) if trial is not None else (),
         )
 
     def _policy_of(self, objective: Objective) -> tuple[str, Policy]:
@@ -170,17 +184,6 @@ class Decider:
     def _fallback(self, free: tuple[Forecast, ...]) -> str:
         names = [one.plan_name for one in free]
         return self._default_plan if self._default_plan in names else names[0]
-
-
-def implied_policy(wishes: Wishes, default: str) -> str:
-    """Return the policy that does what the caller wishes, where none is named."""
-    if wishes.target_quality is not None:
-        return "target"
-    if wishes.cost_weight is not None and default not in _WEIGHING:
-        return "utility"
-    if default == "static" and (wishes.max_seconds, wishes.max_cost) != (None, None):
-        return "budget"
-    return default
 
 
 def _least_bad(situation: Situation, why: str) -> Odds:

@@ -1,6 +1,8 @@
 """What feedback has learned: the last that was heard, in memory and in a file, or nothing."""
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +31,7 @@ class Advice:
         self._pairs: dict[tuple[str, str, str], PairPolicy] = {}
         self._strictness: dict[tuple[Rule, str], StrictnessPolicy] = {}
         self._file = file
+        self._is_heard, self._silent_since = False, -math.inf
         if file is not None and (kept := read_policy(file)) is not None:
             self.take(kept)
 
@@ -53,6 +56,11 @@ class Advice:
         own = self._strictness.get((rule, kind))
         return own if own is not None else self._strictness.get((rule, ""))
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since feedback was heard; infinite if it never was."""
+        return 0.0 if self._is_heard else time.monotonic() - self._silent_since
+
     @asynccontextmanager
     async def following(self, feedback: FeedbackClient) -> AsyncIterator[None]:
         """Follow what feedback pushes while the body runs."""
@@ -69,10 +77,13 @@ class Advice:
             try:
                 async for policy in feedback.watch(self.policy):
                     self.take(policy)
+                    self._is_heard = True
                     metrics.policy_heard.set_to_current_time()
                     await self._keep(policy)
                     backoff_s = _MIN_BACKOFF_S
             except TiercelError as error:
                 log.debug("feedback is away", problem=str(error))
+            if self._is_heard:
+                self._is_heard, self._silent_since = False, time.monotonic()
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, _MAX_BACKOFF_S)

@@ -21,6 +21,9 @@ num_replans = Counter(
 num_drafters_lost = Counter(
     "tiercel_router_drafters_lost", "Drafters that a verifier lost, by tier", ["tier"]
 )
+num_trial_faults = Counter(
+    "tiercel_router_trial_faults", "Times that a policy on trial failed, by policy", ["policy"]
+)
 num_dropped_outcomes = Counter(
     "tiercel_router_dropped_outcomes", "Outcomes that feedback could not be told in time"
 )

@@ -22,23 +22,26 @@ class Wrapping:
 
 
 def all_policies(
-    settings: PolicySettings, wrapping: Wrapping, *, default: str
+    settings: PolicySettings, wrapping: Wrapping, *, default: str, on_trial: str = ""
 ) -> dict[str, Policy]:
     """Return every policy that can be had; those to be fitted only where their file is.
 
-    Raises NotFound or InvalidRequest if the default cannot be had, ModelUnavailable for a file that
-    does not fit.
+    Raises NotFound or InvalidRequest if the default cannot be had, or one that is `on_trial`,
+    ModelUnavailable for a file that does not fit.
     """
-    if default not in POLICIES and ":" not in default:
-        raise NotFound(f"no policy {default!r} here; there is {', '.join(POLICIES)}")
-    if default in FITTED and not _is_fitted(default, settings):
-        raise InvalidRequest(
-            "policy", default, "has to be fitted: fitted_policies has no file of it"
-        )
+    needed = [name for name in (default, on_trial) if name]
+    for name in needed:
+        _check(name, settings)
     names = [name for name in POLICIES if name not in FITTED or _is_fitted(name, settings)]
-    if default not in names:
-        names.append(default)
+    names += [name for name in dict.fromkeys(needed) if name not in names]
     return {name: _wrapped(name, make(name, settings), settings, wrapping) for name in names}
+
+
+def _check(name: str, settings: PolicySettings) -> None:
+    if name not in POLICIES and ":" not in name:
+        raise NotFound(f"no policy {name!r} here; there is {', '.join(POLICIES)}")
+    if name in FITTED and not _is_fitted(name, settings):
+        raise InvalidRequest("policy", name, "has to be fitted: fitted_policies has no file of it")
 
 
 def _is_fitted(name: str, settings: PolicySettings) -> bool:

@@ -1,5 +1,6 @@
 """What the router says of a request, from what was decided and how the answer ended."""
 
+import time
 import uuid
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from tiercel.learning import LearnedPolicy, Outcome
 from tiercel.replies import Decision, Finished
 from tiercel.rules import is_lossy
 from tiercel.sessions import Ask, SessionEnd
-from tiercel.types import Plan
+from tiercel.types import Plan, Usage
 
 
 def decision(decided: Decided, plan: Plan, learned: LearnedPolicy, compute_s: float) -> Decision:
@@ -57,30 +58,53 @@ def finished(end: SessionEnd, ask: Ask, answer: Escalation, decision: Decision) 
     )
 
 
-def outcome(call: Call, decision: Decision, answer: Escalation, end: SessionEnd) -> Outcome:
+def outcome(
+    call: Call, decided: Decided, decision: Decision, answer: Escalation, end: SessionEnd
+) -> Outcome:
     """Return what feedback learns from, with the plan in force at the end.
 
     Texts that a larger root judged are left out of the pairs: they say nothing of drafting.
     """
     judged = answer.overruled
     pairs = (one for one in end.usage.pairs if (one.drafter, one.verifier) not in judged)
+    return replace(
+        _begun(call, decided, decision),
+        usage=replace(end.usage, pairs=tuple(pairs)),
+        plan=answer.plan,
+        reason=end.reason,
+        stages=answer.stages,
+        rule_use=end.rule_use,
+    )
+
+
+def failed_outcome(call: Call, decided: Decided, decision: Decision, why: str) -> Outcome:
+    """Return what feedback is told of a request that got no whole answer.
+
+    What was done for it is left out: nobody knows how it would have gone on.
+    """
+    total_s = time.monotonic() - call.arrived
+    begun = _begun(call, decided, decision)
+    return replace(begun, failure=why, usage=replace(begun.usage, total_s=total_s))
+
+
+def _begun(call: Call, decided: Decided, decision: Decision) -> Outcome:
+    """Return what is known before the first token."""
     return Outcome(
         event_id=uuid.uuid4().hex,
-        usage=replace(end.usage, pairs=tuple(pairs)),
+        usage=Usage(0, 0),
         decision_id=decision.decision_id,
         request_id=call.ask.request_id,
         kind=call.kind,
         plan_name=decision.plan_name,
-        plan=answer.plan,
+        plan=decision.plan,
         propensity=decision.propensity,
-        reason=end.reason,
         candidates=decision.candidates,
         policy=decision.policy,
         policy_epoch=decision.policy_epoch,
         policy_version=decision.policy_version,
         forced=decision.forced,
-        stages=answer.stages,
-        rule_use=end.rule_use,
         session_id=call.session_id,
         num_outstanding=call.num_outstanding,
+        trial=decided.trial,
+        shadows=decided.shadows,
     )

@@ -1,5 +1,6 @@
 """The router's work: decide, have it answered, and say what came of it."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -7,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from services.router import metrics, results
 from services.router.admission import Admission
-from services.router.aftermath import Aftermath
+from services.router.aftermath import Aftermath, failure_of
 from services.router.answering import Answering
 from services.router.call import Call
 from services.router.deciding import Decided, Decider
@@ -137,7 +138,7 @@ class Router:
         )
         compute_s = time.perf_counter() - start
         answer = self._answering.of(call, decided)
-        await answer.prepare()
+        await self._prepared(call, answer, decided, compute_s)
         call = replace(call, num_outstanding=self._num_outstanding(answer.plan))
         decision = results.decision(decided, answer.plan, self._advice.policy, compute_s)
         yield decision
@@ -145,13 +146,24 @@ class Router:
             async for reply in replies:
                 yield reply
 
+    async def _prepared(
+        self, call: Call, answer: Escalation, decided: Decided, compute_s: float
+    ) -> None:
+        """Have a root take the request; keep it if none does."""
+        try:
+            await answer.prepare()
+        except (TiercelError, asyncio.CancelledError) as error:
+            decision = results.decision(decided, decided.plan, self._advice.policy, compute_s)
+            self._aftermath.failed(call, decided, decision, failure_of(error))
+            raise
+
     async def _told(
         self, call: Call, answer: Escalation, decided: Decided, decision: Decision
     ) -> AsyncGenerator[Committed | Revise | Finished, None]:
         """Yield the answer, and keep what came of it, whatever came."""
         finished, why = None, "cancelled"
         try:
-            replies = self._events(call, answer, decision)
+            replies = self._events(call, answer, decided, decision)
             async with aclosing(replies) as stream:
                 with self._replanner.following(call, decided, answer):
                     async for reply in stream:
@@ -159,7 +171,7 @@ class Router:
                             finished = reply
                         yield reply
         except TiercelError as error:
-            why = type(error).__name__
+            why = failure_of(error)
             raise
         finally:
             if finished is None:
@@ -168,14 +180,14 @@ class Router:
                 self._aftermath.answered(call, decided, decision, finished)
 
     async def _events(
-        self, call: Call, answer: Escalation, decision: Decision
+        self, call: Call, answer: Escalation, decided: Decided, decision: Decision
     ) -> AsyncGenerator[Committed | Revise | Finished, None]:
         first_token_s = 0.0
         async with aclosing(answer.events()) as events:
             async for event in events:
                 if isinstance(event, SessionEnd):
                     end = results.timed(event, first_token_s, time.monotonic() - call.arrived)
-                    self._outcomes.put(results.outcome(call, decision, answer, end))
+                    self._outcomes.put(results.outcome(call, decided, decision, answer, end))
                     finished = results.finished(end, call.ask, answer, decision)
                     self._off_path.offer(call, decision, answer.plan, finished, answer.said)
                     yield finished

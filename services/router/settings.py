@@ -30,6 +30,16 @@ class Settings(config.Settings):
         description="stopping policy of the cascade policy, a file or a folder with one for each "
         "check point; empty: no answer is overruled",
     )
+    trial_policy: str = Field(
+        default="", description="policy on trial beside that one; empty: none"
+    )
+    trial_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the requests that are left to the router which the policy on trial"
+        " decides, as long as feedback does not find it worse; 0: it only looks on",
+    )
     exploration: float = Field(
         default=0.0, ge=0, lt=1, description="share of requests whose plan is drawn at random"
     )

@@ -138,7 +138,7 @@ class TierPolicy:
 class RootQuality:
     """What ratings say about the answers of one root, for one kind of request ("": all)."""
 
-    root: str
+    root: str  # the tier, and its lossy rule as in tier{rule}
     kind: str
     mean: float  # expected score in [0, 1]
     lower: float

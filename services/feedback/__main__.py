@@ -20,7 +20,7 @@ from tiercel.launch import launch
 async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
     """Connect to Redis, or start an embedded one, and follow what is learned."""
     principals = Principals.read(settings.principals_file)
-    strictness = settings.strictness()
+    strictness, pacing = settings.strictness(), settings.pacing()
     async with AsyncExitStack() as stack:
         url = settings.store_url()
         if not url:
@@ -39,10 +39,16 @@ async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
             url, namespace=settings.namespace, timeout_s=settings.store_timeout_s
         )
         stack.push_async_callback(connection.close)
-        store, operators = Store(connection, memory, strictness.steering), Operators(connection)
+        store = Store(connection, memory, strictness.steering, pacing)
+        operators = Operators(connection)
         feed = PolicyFeed(
             store,
-            Estimator(settings.min_judged_tokens, settings.prior_tokens, strictness=strictness),
+            Estimator(
+                settings.min_judged_tokens,
+                settings.prior_tokens,
+                strictness=strictness,
+                pacing=pacing,
+            ),
             Guardrail(strictness, operators),
             poll_s=settings.poll_s,
             push_interval_s=settings.push_interval_s,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tiercel.learning import Outcome
+from tiercel.routing.answers import rated_as
 
 ALL_KINDS = ""
 Sums = Mapping[str, float]
@@ -61,10 +62,20 @@ class Cell:
         """Return the cell of ratings of one root's answers."""
         return cls(("quality", root), kind)
 
+    @classmethod
+    def of_cost(cls) -> "Cell":
+        """Return the cell of what answers cost of late."""
+        return cls(("cost",))
+
+    @classmethod
+    def of_pacing(cls) -> "Cell":
+        """Return the cell of the weight of cost that a budget leads."""
+        return cls(("pacing",))
+
     @property
     def fades(self) -> bool:
         """Whether old events weigh less: a certificate counts audits, whenever they were."""
-        return self.subject[0] not in ("level", "strictness")
+        return self.subject[0] not in ("level", "strictness", "pacing")
 
     @classmethod
     def named(cls, name: str) -> "Cell":
@@ -98,7 +109,7 @@ def rated_cells(outcome: Outcome) -> list[Cell]:
     """Return the cells that ratings of an outcome's answer concern; none without a plan."""
     if outcome.plan is None:
         return []
-    return [Cell.of_quality(outcome.plan.tier, kind) for kind in kinds_of(outcome.kind)]
+    return [Cell.of_quality(rated_as(outcome.plan), kind) for kind in kinds_of(outcome.kind)]
 
 
 def faded(text: str, *, at_ms: float, half_life_s: float) -> Sums | None:

@@ -28,6 +28,8 @@ def _of_outcome(outcome: Outcome) -> Iterator[tuple[Cell, Sums]]:
         if (use := outcome.rule_use) is not None and (divergence := use.divergence) is not None:
             sums = {"answers": 1, "divergence": divergence, "gap": max(0.0, use.logprob_gap)}
             yield Cell.of_rule(use.rule.value, kind), sums
+    if outcome.cost is not None:
+        yield Cell.of_cost(), {"answers": 1, "cost": outcome.cost}
     if outcome.plan is not None and (sums := speed_sums(outcome.plan.tier, outcome.usage)):
         yield Cell.of_speed(outcome.plan.tier, load_band(outcome.num_outstanding)), sums
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 
 from services.feedback.cells import ALL_KINDS, Cell, Snapshot, Sums
 from services.feedback.cold_start import ColdStart
+from services.feedback.pacing import cost_weight, kept
 from services.feedback.qualities import root_qualities
 from services.feedback.speeds import tier_policies
 from services.feedback.strictness import StrictnessLearning
 from tiercel.decoding import Level, best_num_speculative_tokens, draft_confidence
 from tiercel.learning import LearnedPolicy, PairPolicy
+from tiercel.routing.pacing import Pacing
+from tiercel.types import Plan
 
 Cells = Mapping[Cell, Sums]
 
@@ -29,6 +32,7 @@ class Estimator:
     prior_tokens: float = 50.0  # judged tokens that the rate over all kinds counts for
     min_requests: float = 5.0  # answers of a tier behind what is said of its speed
     strictness: StrictnessLearning = field(default_factory=StrictnessLearning)
+    pacing: Pacing | None = None
 
     def policy(self, snapshot: Snapshot) -> LearnedPolicy:
         """Return what the cells say about each pair and kind of which enough is known."""
@@ -40,6 +44,8 @@ class Estimator:
             self.strictness.policies(snapshot),
             tiers=tier_policies(snapshot.cells, _pass_times(snapshot.cells), self.min_requests),
             qualities=root_qualities(snapshot.cells),
+            cost_weight=cost_weight(snapshot.cells, self.pacing),
+            pacing=kept(snapshot.cells, self.pacing),
             frozen=snapshot.frozen is not None,
             frozen_reason=snapshot.frozen or "",
         )

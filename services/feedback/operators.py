@@ -16,6 +16,7 @@ _PARTS = {
     "tiers": ("tier", "speed"),
     "strictness": ("rule", "level", "strictness"),
     "qualities": ("quality",),
+    "budget": ("pacing", "cost"),
 }
 RESETTABLE = ("", *_PARTS)
 

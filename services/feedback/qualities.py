@@ -27,7 +27,24 @@ def root_qualities(cells: Mapping[Cell, Sums]) -> tuple[RootQuality, ...]:
 def _quality(cell: Cell, sums: Sums, prior: float) -> RootQuality:
     mean, number = _mean(sums, prior), sums["ratings"]
     lower, upper = wilson(mean, number + _PRIOR)
-    return RootQuality(cell.subject[1], cell.kind, mean, lower, upper, number)
+    predicted = sums.get("predicted", 0.0)
+    return RootQuality(
+        root=cell.subject[1],
+        kind=cell.kind,
+        mean=mean,
+        lower=lower,
+        upper=upper,
+        num_ratings=number,
+        num_predicted=predicted,
+        excess=_excess(sums, predicted),
+    )
+
+
+def _excess(sums: Sums, predicted: float) -> float:
+    """Return by how much scores were higher than predicted, on average."""
+    if predicted <= 0:
+        return 0.0
+    return max(-1.0, min(1.0, (sums["predicted_score"] - sums["expected"]) / predicted))
 
 
 def _mean(sums: Sums, prior: float) -> float:

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr
 from services.feedback.strictness import StrictnessLearning
 from tiercel import config
 from tiercel.errors import InvalidRequest
+from tiercel.routing.pacing import Pacing
 from tiercel.strictness.certification import Standard
 from tiercel.strictness.following import Steering
 from tiercel.types import Rule
@@ -97,6 +98,22 @@ class Settings(config.Settings):
     first_strictness: float | None = Field(
         default=None, ge=0, le=1, description="where strictness begins once it is certified"
     )
+    target_mean_cost: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e6,
+        description="cost that answers are to have on average, in seconds of work times"
+        " price_per_second; without it there is no budget",
+    )
+    pacing_gain: float = Field(
+        default=0.05, gt=0, description="the budget's pressure moves by this times its excess"
+    )
+    pacing_max_step: float = Field(
+        default=0.05, gt=0, le=1, description="most by which that pressure moves at once"
+    )
+    pacing_answers: int = Field(
+        default=20, ge=1, description="answers whose mean cost makes a step of the pressure"
+    )
     poll_s: float = Field(default=3.0, gt=0, description="seconds between looks for a change")
     push_interval_s: float = Field(
         default=1.0, gt=0, description="least seconds between two pushes to a router"
@@ -118,6 +135,17 @@ class Settings(config.Settings):
             first=self.first_strictness,
         )
         return StrictnessLearning(standard, steering, self.certify)
+
+    def pacing(self) -> Pacing | None:
+        """Return how a budget is kept; None without one."""
+        if self.target_mean_cost is None:
+            return None
+        return Pacing(
+            target=self.target_mean_cost,
+            gain=self.pacing_gain,
+            max_step=self.pacing_max_step,
+            min_answers=self.pacing_answers,
+        )
 
     def store_url(self) -> str:
         """Return the URL of Redis, empty for the embedded one; raises InvalidRequest."""

@@ -9,8 +9,10 @@ import structlog
 from services.feedback.cells import ALL_KINDS, Cell, Snapshot, Sums, faded, rated_cells
 from services.feedback.connection import Connection
 from services.feedback.deltas import deltas
+from services.feedback.pacing import paced
 from services.feedback.strictness import Goal, Remark, remarks
 from tiercel.learning import Event, Outcome, Rating
+from tiercel.routing.pacing import Pacing
 from tiercel.strictness.following import Steering
 
 log = structlog.get_logger(__name__)
@@ -36,12 +38,19 @@ class Store:
     """Cells, ratings and versions; any number of replicas may share it."""
 
     def __init__(
-        self, connection: Connection, memory: Memory, steering: Steering | None = None
+        self,
+        connection: Connection,
+        memory: Memory,
+        steering: Steering | None = None,
+        pacing: Pacing | None = None,
     ) -> None:
-        """Keep what is learned for as long as `memory` says, and lead strictness by `steering`."""
+        """Keep what is learned for as long as `memory` says, and lead strictness by `steering`.
+
+        A budget is kept by `pacing`; without it there is none.
+        """
         self._connection, self._memory = connection, memory
-        self._steering = steering or Steering()
-        self._apply = connection.script("follow", "apply")
+        self._steering, self._pacing = steering or Steering(), pacing
+        self._apply = connection.script("follow", "pace", "apply")
         self._read, self._rate = map(connection.script, ("read", "rate"))
         self.hints = connection.hints
 
@@ -93,6 +102,7 @@ class Store:
         ]
         for remark in said:
             arguments += self._remark(remark)
+        arguments += paced(event, self._pacing)
         for cell, sums in deltas(event):
             half_life = _ms(memory.half_life_s) if cell.fades else 0
             most = memory.audits_per_level if cell.subject[0] == "level" else ""
@@ -113,6 +123,8 @@ class Store:
             return ""
         names = [cell.name for cell in rated_cells(event)]
         numbers = f"{_ms(self._memory.rating_half_life_s)} {2 * self._memory.max_cells}"
+        if event.predicted_quality is not None:
+            numbers += f" {event.predicted_quality!r}"
         return "\n".join([numbers, *names]) if names else ""
 
     def _limit(self, cell: Cell) -> int:

@@ -14,6 +14,7 @@ from services.feedback.settings import Settings
 from services.feedback.store import Memory, Store
 from tests.feedback.servers import BINARIES, RedisServer
 from tiercel import rpc
+from tiercel.routing.pacing import Pacing
 from tiercel.v1 import feedback_pb2_grpc
 
 Stub = feedback_pb2_grpc.FeedbackStub
@@ -62,10 +63,11 @@ async def open_store() -> AsyncIterator[OpenStore]:
             memory: Memory | None = None,
             namespace: str = "test",
             timeout_s: float = 30.0,
+            pacing: Pacing | None = None,
         ) -> Store:
             connection = Connection(url, namespace=namespace, timeout_s=timeout_s)
             stack.push_async_callback(connection.close)
-            return Store(connection, memory or Memory())
+            return Store(connection, memory or Memory(), pacing=pacing)
 
         yield opened
 

@@ -17,6 +17,15 @@ def answer_of(plan: Plan) -> str:
     return str(_told(plan))
 
 
+def rated_as(plan: Plan) -> str:
+    """Return what ratings of the plan's answers are kept under: its root, and a lossy rule of it.
+
+    Of a rule all strictnesses together, as it is led from one to the next.
+    """
+    rule = in_force(plan.acceptance)
+    return f"{plan.tier}{{{rule.value}}}" if is_lossy(rule) else plan.tier
+
+
 def _told(plan: Plan) -> Outline:
     """Return what of a plan under a lossy rule its answer depends on."""
     if not is_lossy(in_force(plan.acceptance)):

@@ -4,7 +4,8 @@
 --   ratings, the history, the places of kept versions.
 -- ARGV: how long the mark lives (ms), channel for hints, how often a version is kept (ms), the cells
 --   that ratings of the decision concern, as `rate` has them (empty: none), how long the decision is
---   known (ms); then the remarks on strictness, then the changes.
+--   known (ms); then the remarks on strictness, what the answer's cost means for the budget, and
+--   the changes.
 -- Returns the new version, 0 if the event was known, -1 if nothing is learned now. Nothing is
 -- written unless all is sound.
 local state, cells, mark, decision, ratings, history = unpack(KEYS, 1, 6)
@@ -13,7 +14,9 @@ local channel, every, rated, known_for = ARGV[2], tonumber(ARGV[3]), ARGV[4], AR
 local now = clock()
 local remarks, after = remarks_of(6)
 if not remarks then return redis.error_reply('UNSOUND ' .. after) end
-local changes, unsound = changes_of(after)
+local cost, further = cost_of(after)
+if cost == nil then return redis.error_reply('UNSOUND ' .. further) end
+local changes, unsound = changes_of(further)
 if not changes then return redis.error_reply('UNSOUND ' .. unsound) end
 
 -- Read before anything is written: a key that is not a hash fails here.
@@ -29,6 +32,7 @@ end
 redis.call('HSETNX', state, 'kept_at', digits(now))
 for _, change in ipairs(changes) do add(state, cells, now, change) end
 for _, remark in ipairs(remarks) do follow(cells, now, remark) end
+if cost then pace(cells, now, cost) end
 -- Ratings that came before the outcome.
 if rated ~= '' then
   local early = redis.call('HVALS', ratings)

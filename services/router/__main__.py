@@ -25,7 +25,7 @@ from services.router.spool import Spool
 from services.router.stopper import Stoppers
 from services.router.studies import studies
 from services.router.trained_seconds import TrainedSeconds
-from services.router.trained_stopper import trained_stoppers
+from services.router.trained_stopper import Cascaded, trained_cascade
 from services.router.trials import PolicyTrial
 from services.router.watching import Watcher
 from tiercel import tiers
@@ -36,6 +36,7 @@ from tiercel.launch import launch
 from tiercel.prediction.predictor import Predictor
 from tiercel.prediction.quality.featuriser import definition_hash
 from tiercel.prediction.quality.predictor import QualityPredictor
+from tiercel.routing.cascade import Ahead
 from tiercel.routing.policy import Policy
 from tiercel.routing.registry import PolicySettings
 
@@ -57,8 +58,8 @@ async def opening(
     outcomes = OutcomeReporter(spool)
     prices = {name: tier.price_per_second for name, tier in configuration.tiers.items()}
     times, conversations = ChainTimes(fleet, advice, prices), Conversations()
-    log = DecisionLog(settings.decision_log)
-    policies = _policies(settings)
+    log, cascade = DecisionLog(settings.decision_log), _cascade(settings, configuration)
+    policies = _policies(settings, cascade.ahead() if cascade else None)
     feedback_address = settings.feedback or configuration.feedback.address
     decider = Decider(
         configuration.plans,
@@ -74,7 +75,7 @@ async def opening(
         ),
         advice=advice,
         conversations=conversations,
-        escalates=bool(settings.stopping),
+        escalates=cascade is not None,
         trial=_trial(settings, policies, advice, is_watched=bool(feedback_address)),
     )
     replanner = Replanner(configuration.plans, decider, times)
@@ -104,7 +105,7 @@ async def opening(
         aftermath=Aftermath(conversations, times, log, outcomes),
         replanner=replanner,
         off_path=off_path,
-        stoppers=_stoppers(settings, configuration, times),
+        stoppers=_stoppers(cascade, configuration, times),
     )
     async with AsyncExitStack() as stack:
         stack.enter_context(log.writing())
@@ -124,7 +125,7 @@ def _token(file: Path | None) -> str:
     return read_secret("feedback_token_file", file) if file else ""
 
 
-def _policies(settings: Settings) -> dict[str, Policy]:
+def _policies(settings: Settings, ahead: Ahead | None) -> dict[str, Policy]:
     fitted = settings.fitted_policies
     return all_policies(
         PolicySettings(
@@ -132,6 +133,7 @@ def _policies(settings: Settings) -> dict[str, Policy]:
             target_quality=settings.target_quality,
             fitted=Path(fitted) if fitted else None,
             features_definition=definition_hash(),
+            ahead=ahead,
         ),
         Wrapping(settings.exploration, settings.switch_margin, settings.switch_cost),
         default=settings.policy,
@@ -169,17 +171,20 @@ def _trained(settings: Settings, configuration: tiers.Configuration) -> TrainedS
     return TrainedSeconds(Predictor.load(Path(settings.predictor)), configuration.plans)
 
 
-def _stoppers(
-    settings: Settings, configuration: tiers.Configuration, times: ChainTimes
-) -> Stoppers | None:
+def _cascade(settings: Settings, configuration: tiers.Configuration) -> Cascaded | None:
     if not settings.stopping:
         return None
+    return trained_cascade(Path(settings.stopping), configuration.plans)
 
+
+def _stoppers(
+    cascade: Cascaded | None, configuration: tiers.Configuration, times: ChainTimes
+) -> Stoppers | None:
     def wait_s(name: str) -> float:
         found = times.of(configuration.plans[name].plan(), "", {})
         return found.begin_s if found is not None else 0.0
 
-    return trained_stoppers(Path(settings.stopping), configuration.plans, wait_s)
+    return cascade.stoppers(wait_s) if cascade else None
 
 
 def main() -> None:

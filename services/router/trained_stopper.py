@@ -1,15 +1,18 @@
 """A stopper that goes by fitted stopping policies, one for each check point."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.router.stopper import StageState, Stoppers
+from services.router.trained_start import TrainedStart
 from tiercel.errors import ModelUnavailable
 from tiercel.plan_text import Outline
 from tiercel.replies import StageDecision
+from tiercel.routing.cascade import Ahead
 from tiercel.stopping import policy_file
 from tiercel.stopping.evidence import EVIDENCE_NAMES, evidence_vector
 from tiercel.stopping.policy import GoOn, Stop, StoppingPolicy
@@ -90,13 +93,29 @@ class TrainedStopper:
         )
 
 
-def trained_stoppers(
-    path: Path, plans: Mapping[str, Outline], waits: Waits = lambda _: 0.0
-) -> Stoppers:
-    """Return what makes the stopper of an answer, from a policy's file or a folder of them.
+@dataclass(frozen=True, eq=False)
+class Cascaded:
+    """Stopping policies of one cascade, one for each check point, and its plans by stage."""
+
+    policies: tuple[StoppingPolicy, ...]
+    plan_names: tuple[str, ...]
+
+    def stoppers(self, waits: Waits = lambda _: 0.0) -> Stoppers:
+        """Return what makes the stopper of an answer.
+
+        `waits` says how long a plan's root would keep a request waiting now, on top of its work.
+        """
+        return lambda kind: TrainedStopper(self.policies, self.plan_names, kind, waits)
+
+    def ahead(self) -> Ahead:
+        """Return what says where a cascade begins."""
+        return TrainedStart(self.policies, self.plan_names)
+
+
+def trained_cascade(path: Path, plans: Mapping[str, Outline]) -> Cascaded:
+    """Return the policies in a file or a folder of them.
 
     A stage is the plan of its name, or else the first plan whose root is the tier of its name.
-    `waits` says how long a plan's root would keep a request waiting now, on top of its work.
     Raises ModelUnavailable for a file that is none, policies that do not fit together, or a stage
     that is no plan here.
     """
@@ -109,8 +128,7 @@ def trained_stoppers(
         raise ModelUnavailable(f"{path}: the policies are of different stages")
     if len({policy.prefix_tokens for policy in policies}) < len(policies):
         raise ModelUnavailable(f"{path}: two policies are of one check point")
-    names = [_plan_of(stage, plans, path) for stage in stages]
-    return lambda kind: TrainedStopper(policies, names, kind, waits)
+    return Cascaded(tuple(policies), tuple(_plan_of(stage, plans, path) for stage in stages))
 
 
 def _plan_of(stage: str, plans: Mapping[str, Outline], path: Path) -> str:

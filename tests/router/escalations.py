@@ -45,6 +45,19 @@ class ScriptedStopper:
         )
 
 
+@dataclass
+class ScriptedCascade:
+    """Gives every answer one scripted stopper; where to begin is left to the rule of thumb."""
+
+    stopper: ScriptedStopper
+
+    def stoppers(self, waits):
+        return lambda kind: self.stopper
+
+    def ahead(self) -> None:
+        return None
+
+
 @asynccontextmanager
 async def escalating(
     folder, tiers: Mapping[str, Sequence[str]], stopper: ScriptedStopper, **settings
@@ -61,7 +74,7 @@ async def escalating(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(answering, "_FIRST_OUTAGE_S", first_outage_s)
         patch.setattr(watching, "_TIMEOUT_S", 30.0)
-        patch.setattr(main, "trained_stoppers", lambda *_: lambda kind: stopper)
+        patch.setattr(main, "trained_cascade", lambda *_: ScriptedCascade(stopper))
         async with routing(config, **options) as client:
             yield client
 

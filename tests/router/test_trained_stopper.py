@@ -1,12 +1,13 @@
 """Fitted stopping policies as the router asks them: at check points, at ends, with recall."""
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from services.router.stopper import MeanLogprobStopper, StageState
-from services.router.trained_stopper import trained_stoppers
+from services.router.trained_stopper import trained_cascade
 from tests.router.escalations import answered, asked_of, evidence
 from tests.router.routers import configuration_file, routing
 from tests.router.scripted_tier import Script, answer, serving
@@ -70,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_it_goes_over_where_the_small_model_is_unsure(folder) -> None:
-    stopper = trained_stoppers(folder, PLANS)("one")
+    stopper = trained_cascade(folder, PLANS).stoppers()("one")
     assert (stopper.plan_names, stopper.check_points) == (("cheap", "dear"), (8,))
     over = stopper.consider(state("cheap", UNSURE))
     assert (over.next_plan_name, over.num_tokens, over.propensity) == ("dear", 8, 1.0)
@@ -80,31 +81,31 @@ def test_it_goes_over_where_the_small_model_is_unsure(folder) -> None:
 
 
 def test_a_plan_that_takes_no_work_is_never_asked(folder) -> None:
-    stopper = trained_stoppers(folder, PLANS)("one")
+    stopper = trained_cascade(folder, PLANS).stoppers()("one")
     assert stopper.consider(state("cheap", UNSURE, available=())).next_plan_name == ""
 
 
 def test_a_plan_that_would_keep_it_waiting_is_dearer(folder) -> None:
     for wait_s, following in ((0.5, "dear"), (60.0, "")):  # at 0.05 a second
-        stopper = trained_stoppers(folder, PLANS, {"dear": wait_s}.__getitem__)("one")
+        stopper = trained_cascade(folder, PLANS).stoppers({"dear": wait_s}.__getitem__)("one")
         decision = stopper.consider(state("cheap", UNSURE))
         assert decision.next_plan_name == following
         assert decision.expected_s == pytest.approx(2.0 + wait_s)
 
 
 def test_at_the_end_the_better_answer_is_kept(folder) -> None:
-    stopper = trained_stoppers(folder, PLANS)("one")
+    stopper = trained_cascade(folder, PLANS).stoppers()("one")
     assert stopper.recalls
     assert stopper.consider(state("cheap", SURE, is_over=True)).next_plan_name == ""
     kept = stopper.consider(state("dear", UNSURE, is_over=True, available=()))
     assert kept.next_plan_name == "cheap"
-    again = trained_stoppers(folder, PLANS)("one")  # of another answer
+    again = trained_cascade(folder, PLANS).stoppers()("one")  # of another answer
     assert again.consider(state("dear", UNSURE, is_over=True, available=())).next_plan_name == ""
 
 
 def test_without_a_policy_for_ends_the_next_check_point_s_decides(folder, tmp_path) -> None:
     policy_file.save(fitted(8), tmp_path / "8.json")
-    stopper = trained_stoppers(tmp_path / "8.json", PLANS)("one")
+    stopper = trained_cascade(tmp_path / "8.json", PLANS).stoppers()("one")
     assert not stopper.recalls
     short = state("cheap", UNSURE[:5], point=5, is_over=True)
     assert stopper.consider(short).next_plan_name == "dear"
@@ -113,18 +114,19 @@ def test_without_a_policy_for_ends_the_next_check_point_s_decides(folder, tmp_pa
 
 def test_what_does_not_fit_is_refused(folder, tmp_path) -> None:
     with pytest.raises(ModelUnavailable, match="no stopping policy"):
-        trained_stoppers(tmp_path, PLANS)
+        trained_cascade(tmp_path, PLANS)
     with pytest.raises(ModelUnavailable, match="no plan is or answers by 'small'"):
-        trained_stoppers(folder, {"dear": PLANS["dear"]})
+        trained_cascade(folder, {"dear": PLANS["dear"]})
     for name in ("a", "b"):
         policy_file.save(fitted(8), tmp_path / f"{name}.json")
     with pytest.raises(ModelUnavailable, match="one check point"):
-        trained_stoppers(tmp_path, PLANS)
+        trained_cascade(tmp_path, PLANS)
 
 
 async def test_a_router_is_given_a_policy_by_its_file(folder, tmp_path) -> None:
     always = fitted(8, is_right=False)
-    policy_file.save(always, tmp_path / "policy.json")
+    policy_file.save(replace(always, starts=()), tmp_path / "policy.json")
+    policy_file.save(always, tmp_path / "with_starts.json")
     async with AsyncExitStack() as stack:
         scripts = [Script("small"), Script("large", shift=1)]
         places = [[await stack.enter_async_context(serving(script))] for script in scripts]
@@ -137,6 +139,13 @@ async def test_a_router_is_given_a_policy_by_its_file(folder, tmp_path) -> None:
         [stage] = got.finished.stages
         assert (stage.num_tokens, stage.plan_name, stage.next_plan_name) == (8, "cheap", "dear")
         assert "go on to large" in stage.reason
+        assert "no quality is predicted" in got.decision.reason
+        settings |= {"stopping": str(tmp_path / "with_starts.json"), "cost_weight": 0.05}
+        begun = await stack.enter_async_context(routing(config, heartbeat_s=30.0, **settings))
+        got = await answered(begun, asked_of(delivery=Delivery.HOLD, kind="one"))
+        assert got.decision.plan_name == "dear", "the small tier is never right"
+        assert "by fitted stopping policies" in got.decision.reason
+        assert got.token_ids == answer(6, 12) and not got.finished.stages
 
 
 def test_a_threshold_on_the_mean() -> None:

@@ -132,10 +132,18 @@ def test_a_cascade_starts_smaller_where_a_larger_tier_may_take_over():
 
 def test_what_a_fitted_rule_sees_ahead_decides_the_start():
     class Fitted:
+        name = "made up"
+
         def value(self, seen, start, cost_weight):
             return 1.0 if start is LARGE else None
 
-    assert chosen(Cascade(ahead=Fitted()), situation(may_escalate=True)) == "large"
+    seen = situation(may_escalate=True)
+    assert chosen(Cascade(), seen) == "largest"
+    odds = Cascade(ahead=Fitted()).weigh(seen)
+    assert odds.probabilities == {"large": 1.0}
+    assert "worth 1.000 at 0 a second by made up, 0.800 of it" in odds.reason
+    by_thumb = Cascade(ahead=Fitted()).weigh(situation(SMALL, MIDDLE, may_escalate=True))
+    assert "by a rule of thumb" in by_thumb.reason
 
 
 def test_foresight_by_hand():

@@ -14,6 +14,7 @@ from tiercel.errors import ModelUnavailable
 from tiercel.stopping.fitting import fit
 from tiercel.stopping.policy import StoppingPolicy
 from tiercel.stopping.policy_file import load, of_json, save, to_json
+from tiercel.stopping.starts import expected
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_a_policy_comes_back_as_it_was(policy: StoppingPolicy, tmp_path: Path):
 
 def test_the_file_names_every_number(policy: StoppingPolicy):
     whole = json.loads(to_json(policy))
-    assert whole["schema_version"] == 1
+    assert whole["schema_version"] == 2
     assert list(whole["scores"][0]["quality"]["columns"]) == [
         "evidence e0", "evidence e1", "kind code", "kind facts",
     ]  # fmt: skip
@@ -54,7 +55,7 @@ def first_column(whole: dict[str, Any]) -> dict[str, Any]:
 
 
 BREAKS: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
-    ("schema_version", lambda whole: whole.update(schema_version=2)),
+    ("schema_version", lambda whole: whole.update(schema_version=3)),
     ("cost_weight", lambda whole: whole.pop("cost_weight")),
     ("cost_weight", lambda whole: whole.update(cost_weight=-1.0)),
     ("more", lambda whole: whole.update(more=1)),
@@ -68,6 +69,9 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
     ("there twice", lambda whole: whole["continuations"].append(whole["continuations"][0])),
     ("no later stage", lambda whole: whole["continuations"][0].update(following="a")),
     ("no later stage", lambda whole: whole["continuations"][0].update(following="elsewhere")),
+    ("starts: not one a stage", lambda whole: whole["starts"].pop()),
+    ("ends are not the later", lambda whole: whole["starts"][0]["ends"].pop("b")),
+    ("columns are not", lambda whole: whole.update(reads_forecasts=True)),
     ("unfinished", lambda whole: whole.update(prefix_tokens=16)),
     ("prefix_tokens", lambda whole: whole.update(prefix_tokens=0)),
 ]
@@ -83,6 +87,25 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(
     with pytest.raises(ModelUnavailable, match=why) as refused:
         load(tmp_path / "policy.json")
     assert "policy.json" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_file_from_before_there_were_starts_has_none(policy: StoppingPolicy):
+    whole = json.loads(to_json(policy))
+    for name in ("starts", "reads_forecasts"):
+        del whole[name]
+    again = of_json(json.dumps(whole | {"schema_version": 1}).encode())
+    assert again.starts == () and again.continuations and policy.starts
+
+
+def test_starts_come_back_as_they_were():
+    data = replace(ladder(60, 0), forecasts=np.random.default_rng(0).random((60, 3)))
+    before = fit(data, 0.05, recall=True)
+    after = of_json(to_json(before).encode())
+    assert before.reads_forecasts and after.reads_forecasts
+    for one, other in zip(before.starts, after.starts, strict=True):
+        asked = ("one", before.scores.kinds, (0.3, None, 0.9))
+        assert expected(one, *asked) == expected(other, *asked)
+        assert one.seconds("one") == other.seconds("one") == other.mean_seconds
 
 
 def test_what_is_no_policy_at_all_is_refused(policy: StoppingPolicy, tmp_path: Path):

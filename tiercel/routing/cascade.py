@@ -3,6 +3,7 @@
 What happens in the middle of an answer is decided elsewhere, by evidence; here is only the start.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from tiercel.routing import ranking
@@ -12,6 +13,11 @@ from tiercel.routing.qualities import Utility, weight_of
 
 class Ahead(Protocol):
     """What a start is worth with all that may follow; a fitted stopping rule can say it."""
+
+    @property
+    def name(self) -> str:
+        """What it goes by, in words."""
+        ...
 
     def value(self, situation: Situation, start: Forecast, cost_weight: float) -> float | None:
         """Return the expected quality less priced seconds; None where nothing is known."""
@@ -26,6 +32,8 @@ class Foresight:
     as whatever i answers well is taken to be answered well by j, so that j is right in
     (q_j - q_i) / (1 - q_i) of what i gets wrong.
     """
+
+    name = "a rule of thumb"
 
     def __init__(self, caught: float = 0.5, spent: float = 0.25) -> None:
         """Take the share of failures that evidence finds, and the share of seconds until then."""
@@ -54,8 +62,10 @@ class Cascade:
     """
 
     def __init__(self, cost_weight: float = 0.0, ahead: Ahead | None = None) -> None:
+        """Where nothing is known `ahead`, a rule of thumb says what may follow."""
         self._cost_weight = cost_weight
-        self._ahead = ahead or Foresight()
+        self._foresight = Foresight()
+        self._ahead = ahead or self._foresight
         self._utility = Utility(cost_weight)
 
     def weigh(self, situation: Situation) -> Odds:
@@ -63,17 +73,33 @@ class Cascade:
         if not situation.may_escalate:
             return self._utility.weigh(situation)
         weight = weight_of(situation, self._cost_weight)
-        worth = {
-            one.plan_name: value
-            for one in situation.forecasts
-            if (value := self._ahead.value(situation, one, weight)) is not None
-        }
+        starts = (self._start(situation, one, weight) for one in situation.forecasts)
+        worth = {start.forecast.plan_name: start for start in starts if start is not None}
         if not worth:
             return ranking.without_quality(situation)
-        most = max(worth.values())
-        equals = [one for one in situation.forecasts if worth.get(one.plan_name) == most]
-        found = ranking.soonest(equals)
-        own = ranking.utility(found, weight)
+        most = max(start.worth for start in worth.values())
+        equals = [start.forecast for start in worth.values() if start.worth == most]
+        found = worth[ranking.soonest(equals).plan_name]
+        return Odds.certain(found.forecast.plan_name, found.words(weight, len(worth)))
+
+    def _start(self, situation: Situation, forecast: Forecast, weight: float) -> "_Start | None":
+        for ahead in (self._ahead, self._foresight):
+            worth = ahead.value(situation, forecast, weight)
+            if worth is not None:
+                return _Start(forecast, worth, ahead.name)
+        return None
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A plan to begin with, what it is worth, and who says so."""
+
+    forecast: Forecast
+    worth: float
+    source: str
+
+    def words(self, weight: float, number: int) -> str:
+        own = ranking.utility(self.forecast, weight)
         alone = "" if own is None else f", {own:.3f} of it if nothing takes over"
-        reason = f"the best start of {len(worth)}: worth {most:.3f} at {weight:g} a second{alone}"
-        return Odds.certain(found.plan_name, reason)
+        said = f"worth {self.worth:.3f} at {weight:g} a second by {self.source}"
+        return f"the best start of {number}: {said}{alone}"

@@ -13,6 +13,7 @@ from tiercel.stopping.replay import Place, Replay, onward, reordered
 from tiercel.stopping.ridge import fit_ridge
 from tiercel.stopping.scores import fit_scores, scores_of
 from tiercel.stopping.stages import StageData
+from tiercel.stopping.starts import fit_starts, means_by_kind
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,7 +37,8 @@ def fit(
     fitter = _Fitter.of(data, _untrained(data, cost_weight, recall), num_folds)
     for stage in reversed(range(len(data.stages))):
         fitter = fitter.with_continuations(stage)
-    return replace(fitter.whole, trained_on=trained_on)
+    starts = fit_starts(data, fitter.without, fitter.held, fitter.whole.scores.kinds)
+    return replace(fitter.whole, starts=starts, trained_on=trained_on)
 
 
 def _untrained(
@@ -52,6 +54,7 @@ def _untrained(
         scores=fit_scores(data, kinds),
         continuations=(),
         stage_digests=data.stage_digests,
+        reads_forecasts=data.forecasts is not None,
     )
 
 
@@ -132,11 +135,6 @@ class _Fitter:
         flags = len(self.whole.scores.kinds)
         gain = fit_ridge(rows[seen], targets[seen], num_flags=flags)
         way = Continuation(
-            stage, following, gain, float(seconds.mean()), _means_by_kind(kinds, seconds)
+            stage, following, gain, float(seconds.mean()), means_by_kind(kinds, seconds)
         )
         return replace(policy, continuations=(*policy.continuations, way))
-
-
-def _means_by_kind(kinds: list[str], values: Floats) -> dict[str, float]:
-    of = np.array(kinds)
-    return {kind: float(values[of == kind].mean()) for kind in sorted(set(kinds))}

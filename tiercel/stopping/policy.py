@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from tiercel.errors import InvalidRequest
 from tiercel.stopping.ridge import Linear
 from tiercel.stopping.scores import StageScores, kind_flags
+from tiercel.stopping.starts import Start
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -75,6 +76,8 @@ class StoppingPolicy:
     scores: StageScores
     continuations: tuple[Continuation, ...]
     stage_digests: tuple[str, ...] = ()
+    starts: tuple[Start, ...] = ()  # by stage; none: what a start is worth was not fitted
+    reads_forecasts: bool = False  # whether starts are judged by predicted qualities, too
     trained_on: str = ""
 
     def decide(

@@ -2,66 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import ValidationError
 
 from tiercel.errors import ModelUnavailable
 from tiercel.stopping.policy import Continuation, StoppingPolicy
-from tiercel.stopping.ridge import Linear
+from tiercel.stopping.policy_content import (
+    ContinuationPart,
+    PolicyContent,
+    ScorePart,
+    read,
+    refuse_unless,
+    starts_from_parts,
+    starts_to_parts,
+    written,
+)
 from tiercel.stopping.scores import StageScores
 
-SCHEMA: Literal[1] = 1
 _MAX_BYTES = 1 << 20
-_MAX_STAGES = 8
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Column(_Part):
-    mean: FiniteFloat
-    scale: Annotated[FiniteFloat, Field(gt=0)]
-    weight: FiniteFloat
-
-
-class _Linear(_Part):
-    """A linear function by the names of its columns."""
-
-    num_parameters: FiniteFloat
-    intercept: FiniteFloat
-    columns: dict[str, _Column]
-
-
-class _Score(_Part):
-    stage: str
-    quality: _Linear
-
-
-class _Continuation(_Part):
-    stage: str
-    following: str
-    mean_seconds: FiniteFloat
-    kind_seconds: dict[str, FiniteFloat]
-    gain: _Linear
-
-
-class _File(_Part):
-    """What stands in the file, in this order."""
-
-    schema_version: Literal[1] = SCHEMA
-    trained_on: Annotated[str, Field(max_length=1000)]
-    cost_weight: Annotated[FiniteFloat, Field(ge=0)]
-    recall: bool
-    prefix_tokens: Annotated[int, Field(ge=1)] | None
-    stages: Annotated[tuple[str, ...], Field(min_length=1, max_length=_MAX_STAGES)]
-    stage_digests: tuple[str, ...]
-    kinds: tuple[str, ...]
-    evidence_names: tuple[str, ...]
-    scores: tuple[_Score, ...]
-    continuations: tuple[_Continuation, ...]
 
 
 def save(policy: StoppingPolicy, path: Path) -> None:
@@ -94,7 +52,7 @@ def to_json(policy: StoppingPolicy) -> str:
     """Return the file's text."""
     names, kinds = policy.stages, policy.scores.kinds
     score_columns, gain_columns = _columns(policy.evidence_names, kinds, policy.recall)
-    whole = _File(
+    whole = PolicyContent(
         trained_on=policy.trained_on,
         cost_weight=policy.cost_weight,
         recall=policy.recall,
@@ -104,19 +62,21 @@ def to_json(policy: StoppingPolicy) -> str:
         kinds=kinds,
         evidence_names=policy.evidence_names,
         scores=tuple(
-            _Score(stage=name, quality=_written(regressor, score_columns))
+            ScorePart(stage=name, quality=written(regressor, score_columns))
             for name, regressor in zip(names, policy.scores.regressors, strict=True)
         ),
         continuations=tuple(
-            _Continuation(
+            ContinuationPart(
                 stage=names[each.stage],
                 following=names[each.following],
                 mean_seconds=each.mean_seconds,
                 kind_seconds=dict(each.kind_seconds),
-                gain=_written(each.gain, gain_columns),
+                gain=written(each.gain, gain_columns),
             )
             for each in policy.continuations
         ),
+        reads_forecasts=policy.reads_forecasts,
+        starts=starts_to_parts(policy),
     )
     return whole.model_dump_json(indent=2) + "\n"
 
@@ -126,14 +86,14 @@ def of_json(content: bytes) -> StoppingPolicy:
     if len(content) > _MAX_BYTES:
         raise ModelUnavailable(f"a policy has at most {_MAX_BYTES} bytes")
     try:
-        whole = _File.model_validate_json(content)
+        whole = PolicyContent.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
         raise ModelUnavailable(f"{where}: {first['msg']}") from None
     _check_names(whole)
     score_columns, gain_columns = _columns(whole.evidence_names, whole.kinds, whole.recall)
-    regressors = tuple(_read(each.quality, score_columns, each.stage) for each in whole.scores)
+    regressors = tuple(read(each.quality, score_columns, each.stage) for each in whole.scores)
     continuations = tuple(_way(each, whole.stages, gain_columns) for each in whole.continuations)
     return StoppingPolicy(
         stages=whole.stages,
@@ -144,6 +104,8 @@ def of_json(content: bytes) -> StoppingPolicy:
         scores=StageScores(whole.kinds, regressors),
         continuations=continuations,
         stage_digests=whole.stage_digests,
+        starts=starts_from_parts(whole),
+        reads_forecasts=whole.reads_forecasts,
         trained_on=whole.trained_on,
     )
 
@@ -159,59 +121,28 @@ def _columns(
     return evidence + flags, evidence + powers + flags
 
 
-def _check_names(whole: _File) -> None:
+def _check_names(whole: PolicyContent) -> None:
     """Refuse names that are there twice, scores of other stages, moves that lead back."""
     unfinished = whole.recall and whole.prefix_tokens is not None
-    _refuse_unless(not unfinished, "recall: an unfinished answer cannot be kept")
+    refuse_unless(not unfinished, "recall: an unfinished answer cannot be kept")
     for field in ("stages", "kinds", "evidence_names"):
         names = getattr(whole, field)
-        _refuse_unless(len(set(names)) == len(names), f"{field}: a name is there twice")
-    _refuse_unless(
+        refuse_unless(len(set(names)) == len(names), f"{field}: a name is there twice")
+    refuse_unless(
         tuple(each.stage for each in whole.scores) == whole.stages, "scores: not one a stage"
     )
     digests = len(whole.stage_digests) in (0, len(whole.stages))
-    _refuse_unless(digests, "stage_digests: not one a stage")
+    refuse_unless(digests, "stage_digests: not one a stage")
     moves = [(each.stage, each.following) for each in whole.continuations]
-    _refuse_unless(len(set(moves)) == len(moves), "continuations: one is there twice")
+    refuse_unless(len(set(moves)) == len(moves), "continuations: one is there twice")
     place = {name: at for at, name in enumerate(whole.stages)}
     for stage, following in moves:
         known = stage in place and following in place
         why = f"continuations: {stage} to {following} leads to no later stage"
-        _refuse_unless(known and place[stage] < place[following], why)
+        refuse_unless(known and place[stage] < place[following], why)
 
 
-def _way(each: _Continuation, stages: tuple[str, ...], columns: list[str]) -> Continuation:
-    gain = _read(each.gain, columns, f"{each.stage} to {each.following}")
+def _way(each: ContinuationPart, stages: tuple[str, ...], columns: list[str]) -> Continuation:
+    gain = read(each.gain, columns, f"{each.stage} to {each.following}")
     at, following = stages.index(each.stage), stages.index(each.following)
     return Continuation(at, following, gain, each.mean_seconds, each.kind_seconds)
-
-
-def _written(linear: Linear, columns: list[str]) -> _Linear:
-    numbers = zip(
-        linear.means.tolist(), linear.scales.tolist(), linear.weights.tolist(), strict=True
-    )
-    return _Linear(
-        num_parameters=linear.num_parameters,
-        intercept=linear.intercept,
-        columns={
-            name: _Column(mean=mean, scale=scale, weight=weight)
-            for name, (mean, scale, weight) in zip(columns, numbers, strict=True)
-        },
-    )
-
-
-def _read(linear: _Linear, columns: list[str], where: str) -> Linear:
-    _refuse_unless(list(linear.columns) == columns, f"{where}: its columns are not {columns}")
-    found = linear.columns.values()
-    return Linear(
-        means=np.array([each.mean for each in found], np.float64),
-        scales=np.array([each.scale for each in found], np.float64),
-        weights=np.array([each.weight for each in found], np.float64),
-        intercept=linear.intercept,
-        num_parameters=linear.num_parameters,
-    )
-
-
-def _refuse_unless(holds: bool, why: str) -> None:
-    if not holds:
-        raise ModelUnavailable(why)

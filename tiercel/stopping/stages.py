@@ -31,6 +31,7 @@ class StageData:
     groups: tuple[str, ...]  # [num_items]; items of a group never stand on both sides of a split
     prefix_tokens: int | None = None  # None: the evidence is of whole answers
     stage_digests: tuple[str, ...] = ()  # of what stands behind each stage's name
+    forecasts: Floats | None = None  # [num_items, num_stages]: quality as predicted from the prompt
 
     def __post_init__(self) -> None:
         """Raise InvalidRequest, naming the field, for shapes or numbers that cannot be."""
@@ -40,6 +41,8 @@ class StageData:
             "quality": (count, num_stages),
             "seconds": (count, num_stages + 1, num_stages),
         }
+        if self.forecasts is not None:
+            shapes["forecasts"] = (count, num_stages)
         for name, shape in shapes.items():
             found = getattr(self, name).shape
             _refuse_unless(found == shape, name, found, f"its shape is not {shape}")
@@ -49,7 +52,10 @@ class StageData:
         _refuse_unless(distinct, "stages", self.stages, "two have the same name")
         digests = len(self.stage_digests) in (0, num_stages)
         _refuse_unless(digests, "stage_digests", self.stage_digests, "not one for each stage")
-        _refuse_unless(bool(np.isfinite(self.evidence).all()), "evidence", "", "not finite")
+        for name in ("evidence", "forecasts"):
+            numbers = getattr(self, name)
+            finite = numbers is None or bool(np.isfinite(numbers).all())
+            _refuse_unless(finite, name, "", "not finite")
         fits = bool(((self.quality >= 0) & (self.quality <= 1)).all())
         _refuse_unless(fits, "quality", "", "not from 0 to 1")
         self._check_seconds()
@@ -79,6 +85,7 @@ class StageData:
             quality=self.quality[rows],
             seconds=self.seconds[rows],
             groups=tuple(self.groups[row] for row in rows),
+            forecasts=None if self.forecasts is None else self.forecasts[rows],
         )
 
     def folds(self, count: int) -> Ints:
@@ -98,6 +105,7 @@ class StageData:
 def joined(parts: Sequence[StageData]) -> StageData:
     """Return the items of all parts, which speak of the same stages, as one."""
     first = parts[0]
+    forecasts = [part.forecasts for part in parts if part.forecasts is not None]
     for other in parts[1:]:
         for name in ("stages", "evidence_names", "prefix_tokens", "stage_digests"):
             same = getattr(first, name) == getattr(other, name)
@@ -109,6 +117,7 @@ def joined(parts: Sequence[StageData]) -> StageData:
         quality=np.concatenate([part.quality for part in parts]),
         seconds=np.concatenate([part.seconds for part in parts]),
         groups=tuple(group for part in parts for group in part.groups),
+        forecasts=np.concatenate(forecasts) if len(forecasts) == len(parts) else None,
     )
 
 

@@ -128,7 +128,11 @@ def learned_measurements(policy: LearnedPolicy, kind: str) -> Measurements:
     It knows one time of a pass, at the widths that came; round trips it does not know.
     """
     pairs = [pair for pair in policy.pairs if pair.kind == kind]
-    tiers = {pair.drafter: TierTimes(token_s=pair.draft_s_per_token) for pair in pairs}
+    tiers = {
+        pair.drafter: TierTimes(token_s=pair.draft_s_per_token)
+        for pair in pairs
+        if pair.draft_s_per_token > 0  # else it never drafted, and its time is not known
+    }
     for pair in pairs:
         if pair.verify_s_per_pass > 0:
             drafted_s = tiers.get(pair.verifier, TierTimes()).token_s

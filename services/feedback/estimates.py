@@ -58,9 +58,13 @@ class Estimator:
             passes = cells.get(Cell.of_tier(cell.subject[2], cell.kind), {})
             rate = rates[cell] if cell in rates else start.rate(cell, self.prior_tokens)
             draft_s = start.draft_s(cell)
-            if rate is not None and draft_s is not None and passes.get("passes"):
-                judged = _judged(cells.get(cell, {}))
-                yield _policy(cell, rate, judged, draft_s, Line.fitted(passes))
+            if rate is None or not passes.get("passes"):
+                continue
+            judged, line = _judged(cells.get(cell, {})), Line.fitted(passes)
+            if draft_s is not None:
+                yield _policy(cell, rate, judged, draft_s, line)
+            elif cell in rates:
+                yield _untimed(cell, rate, judged, line)
 
     def _is_judged(self, sums: Sums) -> bool:
         return _judged(sums) >= self.min_judged_tokens
@@ -87,6 +91,24 @@ def _policy(cell: Cell, rate: float, judged: float, draft_s: float, line: "Line"
         acceptance_rate=rate,
         num_judged_tokens=round(judged),
         draft_s_per_token=draft_s,
+        verify_s_per_pass=line.mean_s,
+    )
+
+
+def _untimed(cell: Cell, rate: float, judged: float, line: "Line") -> PairPolicy:
+    """Return what is known of a drafter that was scored and never drafted: the length is a plan's.
+
+    Its time is 0, not known.
+    """
+    return PairPolicy(
+        drafter=cell.subject[1],
+        verifier=cell.subject[2],
+        kind=cell.kind,
+        num_speculative_tokens=Plan.num_speculative_tokens,
+        draft_confidence=Plan.draft_confidence,
+        acceptance_rate=rate,
+        num_judged_tokens=round(judged),
+        draft_s_per_token=0.0,
         verify_s_per_pass=line.mean_s,
     )
 

@@ -85,7 +85,7 @@ async def opening(
         max_wait_s=settings.max_wait_s,
     )
     off_path = OffPath(
-        studies(settings, fleet, advice),
+        studies(settings, configuration, fleet, advice),
         report=outcomes.put,
         is_busy=lambda: admission.is_full,
     )

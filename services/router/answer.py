@@ -27,6 +27,7 @@ from tiercel.errors import DeadlineExceeded, Overloaded, Unavailable
 from tiercel.replies import Committed
 from tiercel.sessions import Ask, DrafterLost, Opened, SessionEnd, SessionEvent
 from tiercel.types import FinishReason, Plan
+from tiercel.wire.requests import TokenIds
 
 log = structlog.get_logger(__name__)
 
@@ -68,9 +69,9 @@ class Answer:
         self._num_opened = 0
 
     @property
-    def tokenizer_fingerprint(self) -> str:
-        """Of the tokens; empty as long as no root has the prompt."""
-        return self._choice.prompt.tokenizer_fingerprint
+    def prompt(self) -> TokenIds:
+        """As the root has it; nothing as long as none does."""
+        return self._choice.prompt
 
     def left(self, reason: FinishReason) -> SessionEnd:
         """Return the end of an answer that nobody waits for any longer, as far as it is known."""

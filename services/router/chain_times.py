@@ -15,6 +15,7 @@ from tiercel.types import PairStats, Plan
 
 # With fewer judged tokens a rate is chance.
 _MIN_JUDGED = 20
+_LOOKUP = "suffix"  # the engine without a model
 
 
 class ChainTimes:
@@ -154,9 +155,15 @@ class ChainTimes:
         if step is not None:
             return step(1)
         learned = self._advice.find(drafter.tier, parent.tier, kind)
-        if learned is not None:
+        if learned is not None and learned.draft_s_per_token > 0:  # else it is not known
             return learned.draft_s_per_token
-        return 0.0 if drafter.tier in self._fleet.local_tiers else None
+        return 0.0 if self._looks_up(drafter) else None
+
+    def _looks_up(self, drafter: Plan) -> bool:
+        """Return whether a drafter has no model, so that its time is next to none."""
+        if drafter.tier in self._fleet.local_tiers:
+            return True
+        return any(about.engine == _LOOKUP for about in self._descriptions(drafter))
 
     def _round_trip_s(self, drafter: str, parent: Plan, length: int) -> float:
         trips = [

@@ -16,6 +16,7 @@ from tiercel.errors import TiercelError
 from tiercel.replies import Committed, StageDecision
 from tiercel.sessions import Delivery, DraftPrefix, SessionEnd
 from tiercel.types import FinishReason, Plan
+from tiercel.wire.requests import TokenIds
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +78,11 @@ class Escalation:
     def num_failovers(self) -> int:
         """Replicas lost in mid-answer, whatever their plan."""
         return sum(leg.answer.num_failovers for leg in (self._leg, *self._others))
+
+    @property
+    def prompt(self) -> TokenIds:
+        """What is answered, as the present root has it; nothing as long as it does not."""
+        return self._leg.answer.prompt
 
     def said(self) -> DraftPrefix:
         """Return what is the answer so far."""

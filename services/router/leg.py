@@ -33,7 +33,7 @@ class Leg:
     @property
     def words(self) -> str:
         """The fingerprint of the tokenizer whose ids the tokens are."""
-        return self.answer.tokenizer_fingerprint
+        return self.answer.prompt.tokenizer_fingerprint
 
     def take(self, committed: Committed) -> Committed:
         """Note further tokens; return them without what is for nobody else."""

@@ -35,6 +35,11 @@ policy_heard = Gauge(
     "tiercel_router_policy_heard_seconds", "When feedback last told a policy, seconds since 1970"
 )
 num_spooled = Gauge("tiercel_router_spooled_outcomes", "Outcomes that wait on disk for feedback")
+num_draft_scores = Counter(
+    "tiercel_router_draft_scores",
+    "Tiers asked what they would have drafted, and what came of it",
+    ["tier", "result"],
+)
 num_studies = Counter(
     "tiercel_router_studies", "Answers studied off the requests' path, and how", ["study", "result"]
 )

@@ -17,6 +17,7 @@ from tiercel.learning import Event
 from tiercel.replies import Decision, Finished
 from tiercel.sessions import DraftPrefix
 from tiercel.types import Plan
+from tiercel.wire.requests import TokenIds
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,7 @@ class Answered:
     plan: Plan  # in force at the end, with addresses
     finished: Finished
     said: DraftPrefix  # the answer, in the ids of its root's tokenizer and as text
+    prompt: TokenIds  # as the root had it
 
 
 class Study(Protocol):
@@ -75,12 +77,13 @@ class OffPath:
         plan: Plan,
         finished: Finished,
         said: Callable[[], DraftPrefix],
+        prompt: TokenIds,
     ) -> None:
         """Queue an answer for those studies that want it; never waits, never fails."""
         wanting = [one for one in self._studies if one.wants(call, decision, plan)]
         if not wanting:
             return
-        answered = Answered(call, decision, plan, finished, said())
+        answered = Answered(call, decision, plan, finished, said(), prompt)
         for study in wanting:
             if len(self._waiting) >= _MAX_WAITING:
                 metrics.num_studies.labels(study.name, "dropped").inc()

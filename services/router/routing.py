@@ -189,7 +189,9 @@ class Router:
                     end = results.timed(event, first_token_s, time.monotonic() - call.arrived)
                     self._outcomes.put(results.outcome(call, decided, decision, answer, end))
                     finished = results.finished(end, call.ask, answer, decision)
-                    self._off_path.offer(call, decision, answer.plan, finished, answer.said)
+                    self._off_path.offer(
+                        call, decision, answer.plan, finished, answer.said, answer.prompt
+                    )
                     yield finished
                     return
                 if not first_token_s and isinstance(event, Committed) and event.token_ids:

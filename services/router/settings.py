@@ -72,6 +72,13 @@ class Settings(config.Settings):
         description="folder, of this router alone, for outcomes that feedback cannot be told yet"
         " and for the learned policy that was heard last; without it they are in memory only",
     )
+    score_share: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="share of answers in which idle drafters with a model are scored afterwards;"
+        " look-ups are scored in all, unless this is 0",
+    )
     max_spooled: int = Field(default=100_000, ge=1, description="outcomes that may wait on disk")
     allowed_addresses: list[str] = Field(
         default_factory=list,

@@ -1,7 +1,7 @@
 """Scores continuations with a tier's model, beside its sessions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -26,6 +26,9 @@ MAX_SCORED_TOKENS = 8192
 # Tokens judged in one pass. Wider than what sessions ask for, so that a pass takes these as it
 # takes a piece of a prompt, after those; narrow enough that nobody waits for long.
 _PIECE = 48
+# A tier that never decoded begins with passes over one token, which tell how long its steps take:
+# who would have it draft asks for that. The first of them has the prompt in it.
+_NUM_TIMED = 2
 
 
 @asynccontextmanager
@@ -93,8 +96,7 @@ class Scorer:
 
     async def _scored(self, forced: "_Forced", ids: list[int], ask: ScoreAsk) -> ScoredContinuation:
         places, offset = list[_Place](), 0
-        for start in range(0, len(ids), _PIECE):
-            end = min(start + _PIECE, len(ids))
+        for start, end in _pieces(len(ids), 0 if self._runner.speed.pass_s else _NUM_TIMED):
             logits = await forced.logits(ids, start, end)
             # Not in the model's thread, where the sessions' next passes wait.
             places += await asyncio.to_thread(self._places, logits, ids[start:end], ask, offset)
@@ -116,6 +118,15 @@ class Scorer:
             found.append((choice, logprobs(row, token_id, ask.num_top_logprobs), uncertainty(row)))
             offset = self._vocabulary.advance(offset, (token_id,))
         return found
+
+
+def _pieces(num_tokens: int, num_single: int) -> Iterator[tuple[int, int]]:
+    """Yield where the pieces of a continuation begin and end, the first ones of a single token."""
+    start = 0
+    while start < num_tokens:
+        end = min(num_tokens, start + (1 if start < num_single else _PIECE))
+        yield start, end
+        start = end
 
 
 _Place = tuple[Choice, TokenLogprob, Uncertainty]

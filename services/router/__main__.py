@@ -74,6 +74,7 @@ async def opening(
             prices=prices,
         ),
         advice=advice,
+            advice=advice,
         conversations=conversations,
         escalates=cascade is not None,
         trial=_trial(settings, policies, advice, is_watched=bool(feedback_address)),

@@ -43,6 +43,7 @@ class Decided:
     predictor_digest: str = ""
     incumbent: str = ""  # the plan that had answered the conversation last
     features: Features = field(default_factory=lambda: np.zeros(0, np.float32))
+    predicted: Mapping[str, float] = field(default_factory=dict)  # qualities, without ratings
     trial: TrialPart | None = None  # its part in the trial of a policy
     shadows: tuple[ShadowDecision, ...] = ()
 
@@ -129,6 +130,7 @@ class Decider:
             wishes=objective.wishes,
             incumbent=conversation.plan_name,
             may_escalate=self._escalates and objective.delivery is not Delivery.STREAM,
+            budget_weight=self._advice.policy.cost_weight,
         )
         trial = self._trial if self._trial and self._trial.concerns(objective) else None
         if forced:
@@ -151,6 +153,7 @@ class Decider:
             predictor_digest=forecasts.digest,
             incumbent=conversation.plan_name,
             features=forecasts.features,
+            predicted=forecasts.predicted,
             trial=weighed.part,
             shadows=trial.shadows(weighed, situation, chosen) if trial is not None else (),
         )

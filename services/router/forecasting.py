@@ -9,10 +9,12 @@ import numpy as np
 from services.router.chain_times import ChainTimes
 from services.router.conversations import Remembered
 from services.router.fresh import Fresh
+from services.router.learned import Advice
 from services.router.plan_times import PlanTimes
 from services.router.trained_seconds import Trained, TrainedSeconds
-from tiercel.routing.answers import answer_of
+from tiercel.routing.answers import answer_of, rated_as
 from tiercel.routing.policy import Features, Forecast
+from tiercel.routing.rated import Expected, expected
 from tiercel.sessions import Ask
 from tiercel.types import Plan
 from tiercel.wire.requests import Prompt, TokenIds
@@ -53,6 +55,7 @@ class Planned:
     plan: Plan
     answer: str
     pairs: tuple[str, ...]  # "drafter under verifier"
+    rated_as: str  # what ratings of its answers are kept under
 
     @classmethod
     def of(cls, plan: Plan) -> "Planned":
@@ -60,7 +63,7 @@ class Planned:
         pairs = (
             f"{below.tier} under {part.tier}" for part in plan.walk() for below in part.drafters
         )
-        return cls(plan, answer_of(plan), tuple(pairs))
+        return cls(plan, answer_of(plan), tuple(pairs), rated_as(plan))
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,11 @@ class Forecasts:
     num_prompt_tokens: float
     features: Features
     digest: str
+    predicted: Mapping[str, float] = field(default_factory=dict)  # by plan, without ratings
 
 
 class Forecaster:
-    """Puts together what the quality predictor, the tiers and the trained seconds say."""
+    """Puts together what the quality predictor, ratings, tiers and the trained seconds say."""
 
     def __init__(
         self,
@@ -83,8 +87,11 @@ class Forecaster:
         grader: Grader | None = None,
         trained: TrainedSeconds | None = None,
         prices: Mapping[str, float] | None = None,
+        advice: Advice | None = None,
     ) -> None:
+        """Without `advice` nothing was rated."""
         self._times = times
+        self._advice = advice or Advice()
         self._grader = grader
         self._trained = trained
         self._prices = prices or {}
@@ -100,11 +107,26 @@ class Forecaster:
         made = _Making(ask, graded, trained, num_prompt_tokens)
         acceptance = {**trained.acceptance, **graded.acceptance}
         each = (
-            made.forecast(name, planned, self._of(planned, kind, acceptance), self._prices)
+            made.forecast(
+                name,
+                planned,
+                self._of(planned, kind, acceptance),
+                self._prices,
+                self._expected(planned, kind, graded),
+            )
             for name, planned in plans.items()
         )
-        digest = self._grader.digest if self._grader else ""
-        return Forecasts(tuple(each), num_prompt_tokens, graded.features, digest)
+        return Forecasts(
+            tuple(each),
+            num_prompt_tokens,
+            graded.features,
+            digest=self._grader.digest if self._grader else "",
+            predicted=_by_plan(plans, graded.quality),
+        )
+
+    def _expected(self, planned: Planned, kind: str, graded: Graded) -> Expected:
+        answer, ratings = planned.answer, self._advice.ratings(planned.rated_as, kind)
+        return expected(graded.quality.get(answer), graded.bound.get(answer), ratings)
 
     def _predicted(self, ask: Ask) -> Trained:
         if self._trained is None:
@@ -135,7 +157,12 @@ class _Making:
     num_prompt_tokens: float
 
     def forecast(
-        self, name: str, planned: Planned, times: PlanTimes | None, prices: Mapping[str, float]
+        self,
+        name: str,
+        planned: Planned,
+        times: PlanTimes | None,
+        prices: Mapping[str, float],
+        known: Expected,
     ) -> Forecast:
         plan, answer = planned.plan, planned.answer
         number = self._num_tokens(answer, plan.tier)
@@ -148,17 +175,22 @@ class _Making:
         return Forecast(
             plan_name=name,
             seconds=seconds,
-            quality=self.graded.quality.get(answer),
-            quality_bound=self.graded.bound.get(answer),
+            quality=known.quality,
+            quality_bound=known.bound,
             cost=cost,
             num_tokens=number,
             answer=answer,
+            num_ratings=known.num_ratings,
         )
 
     def _num_tokens(self, answer: str, root: str) -> float:
         most = float(self.ask.stop.max_new_tokens)
         known = self.graded.num_tokens.get(answer, self.trained.num_tokens.get(root, most))
         return min(most, known)
+
+
+def _by_plan(plans: Mapping[str, Planned], values: Mapping[str, float]) -> dict[str, float]:
+    return {name: values[one.answer] for name, one in plans.items() if one.answer in values}
 
 
 def tokens_of(prompt: Prompt) -> float:

@@ -14,7 +14,7 @@ from services.router.background import in_background
 from services.router.kept_policy import read_policy, write_policy
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import TiercelError
-from tiercel.learning import LearnedPolicy, PairPolicy, StrictnessPolicy
+from tiercel.learning import LearnedPolicy, PairPolicy, RootQuality, StrictnessPolicy
 from tiercel.types import Rule
 
 log = structlog.get_logger(__name__)
@@ -30,6 +30,7 @@ class Advice:
         self.policy = LearnedPolicy(epoch="", version=0)
         self._pairs: dict[tuple[str, str, str], PairPolicy] = {}
         self._strictness: dict[tuple[Rule, str], StrictnessPolicy] = {}
+        self._qualities: dict[tuple[str, str], RootQuality] = {}
         self._file = file
         self._is_heard, self._silent_since = False, -math.inf
         if file is not None and (kept := read_policy(file)) is not None:
@@ -40,6 +41,7 @@ class Advice:
         self.policy = policy
         self._pairs = {(pair.drafter, pair.verifier, pair.kind): pair for pair in policy.pairs}
         self._strictness = {(one.rule, one.kind): one for one in policy.strictness}
+        self._qualities = {(one.root, one.kind): one for one in policy.qualities}
         metrics.policy_version.set(policy.version)
         log.info("a learned policy arrived", epoch=policy.epoch, version=policy.version)
 
@@ -55,6 +57,11 @@ class Advice:
         """
         own = self._strictness.get((rule, kind))
         return own if own is not None else self._strictness.get((rule, ""))
+
+    def ratings(self, root: str, kind: str) -> list[RootQuality]:
+        """Return what ratings say of a root: of all kinds together, then of this kind."""
+        found = (self._qualities.get((root, one)) for one in dict.fromkeys(("", kind)))
+        return [one for one in found if one is not None]
 
     @property
     def silent_s(self) -> float:

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 
+from services.router.implied import WEIGHING
 from tiercel.errors import InvalidRequest, NotFound
+from tiercel.routing.budgeted import Budgeted
 from tiercel.routing.policy import Policy
 from tiercel.routing.registry import FITTED, POLICIES, PolicySettings, make
 from tiercel.routing.wrapping import Exploring, Sticky
 
 # Policies without a choice that could be explored, and those whose choices conversations stay with.
 _PLAIN = ("static", "random")
-_STAYING = ("utility", "target", "budget", "cascade")
+_STAYING = ("utility", "target", "budget", "cascade", "thompson")
 
 
 @dataclass(frozen=True)
@@ -58,4 +60,6 @@ def _wrapped(name: str, policy: Policy, settings: PolicySettings, wrapping: Wrap
             switch_cost=wrapping.switch_cost,
             cost_weight=settings.cost_weight,
         )
+    if name in WEIGHING:
+        policy = Budgeted(policy, settings.cost_weight)
     return Exploring(policy, wrapping.exploration)

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 
 from services.router.call import Call
@@ -59,11 +60,18 @@ def finished(end: SessionEnd, ask: Ask, answer: Escalation, decision: Decision) 
 
 
 def outcome(
-    call: Call, decided: Decided, decision: Decision, answer: Escalation, end: SessionEnd
+    call: Call,
+    decided: Decided,
+    decision: Decision,
+    answer: Escalation,
+    end: SessionEnd,
+    *,
+    prices: Mapping[str, float],
 ) -> Outcome:
     """Return what feedback learns from, with the plan in force at the end.
 
-    Texts that a larger root judged are left out of the pairs: they say nothing of drafting.
+    `prices` are those of a second of each tier's work. Texts that a larger root judged are left out
+    of the pairs: they say nothing of drafting.
     """
     judged = answer.overruled
     pairs = (one for one in end.usage.pairs if (one.drafter, one.verifier) not in judged)
@@ -74,7 +82,20 @@ def outcome(
         reason=end.reason,
         stages=answer.stages,
         rule_use=end.rule_use,
+        cost=cost_of(end.usage, prices),
+        predicted_quality=decided.predicted.get(answer.plan_name),
     )
+
+
+def cost_of(usage: Usage, prices: Mapping[str, float]) -> float | None:
+    """Return the seconds of work of each tier times its price, 1 if it has none.
+
+    None if no tier said how long it worked.
+    """
+    worked = [(one.tier, one.compute_s + one.prefill_s) for one in usage.tiers]
+    if not any(seconds for _, seconds in worked):
+        return None
+    return sum(prices.get(tier, 1.0) * seconds for tier, seconds in worked)
 
 
 def failed_outcome(call: Call, decided: Decided, decision: Decision, why: str) -> Outcome:

@@ -61,6 +61,7 @@ class Router:
         stoppers: Stoppers | None = None,
     ) -> None:
         self._configuration = configuration
+        self._prices = {name: one.price_per_second for name, one in configuration.tiers.items()}
         self._fleet = fleet
         self._decider = decider
         self._admission = admission
@@ -187,7 +188,10 @@ class Router:
             async for event in events:
                 if isinstance(event, SessionEnd):
                     end = results.timed(event, first_token_s, time.monotonic() - call.arrived)
-                    self._outcomes.put(results.outcome(call, decided, decision, answer, end))
+                    outcome = results.outcome(
+                        call, decided, decision, answer, end, prices=self._prices
+                    )
+                    self._outcomes.put(outcome)
                     finished = results.finished(end, call.ask, answer, decision)
                     self._off_path.offer(
                         call, decision, answer.plan, finished, answer.said, answer.prompt

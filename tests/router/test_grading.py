@@ -8,7 +8,7 @@ import pytest
 from services.router.conversations import Remembered
 from services.router.grading import QualityGrader
 from tests.router.quality_folder import write_predictor
-from tests.router.test_policies import BOUNDS, GRADES, asked, over
+from tests.router.two_tiers import BOUNDS, GRADES, asked, over
 from tiercel.errors import ModelUnavailable
 from tiercel.prediction.quality.featuriser import NUM_FEATURES, definition_hash
 from tiercel.prediction.quality.manifest import TierRecord

@@ -13,8 +13,8 @@ class InvalidRequest(TiercelError):
 
     def __init__(self, field: str, value: object, why: str) -> None:
         shown = repr(value)
-        if len(shown) > 80:
-            shown = shown[:77] + "..."
+        if len(shown) > 120:  # of a path the end says the most
+            shown = f"{shown[:40]}...{shown[-77:]}"
         super().__init__(f"{field}={shown}: {why}")
         self.field = field
 

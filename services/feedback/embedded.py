@@ -179,5 +179,6 @@ def _socket_path(folder: Path, stack: ExitStack) -> Path:
     path = folder / "valkey.sock"
     if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
         return path
-    short = stack.enter_context(tempfile.TemporaryDirectory(prefix="tiercel-feedback-"))
+    place = min(tempfile.gettempdir(), "/tmp", key=len)
+    short = stack.enter_context(tempfile.TemporaryDirectory(prefix="tiercel-feedback-", dir=place))
     return Path(short) / "valkey.sock"

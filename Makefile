@@ -35,8 +35,8 @@ $(VENV)/.setup-dev: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 demo: setup ## Start a three-level chain of real services, answer prompts, stop
 	@$(BIN)/python -m tiercel.cli demo
 
-test: setup-dev ## Run every test
-	@$(BIN)/python -m pytest
+test: setup-dev ## Run every test, in two processes
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-qwen: setup-dev ## Run the tests of real Qwen models, on the .gguf files in MODELS=dir
 	@$(BIN)/python -m pytest tests/qwen --models='$(MODELS)'

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from services.router.fleet import Fleet
 from services.router.learned import Advice
+from services.router.learned_speeds import LearnedSpeeds
 from services.router.plan_times import PlanTimes, Priced, Step, step_of, worked
 from tiercel.decoding.chain_cost import Level
 from tiercel.decoding.chain_time import Chain, seconds_per_token
@@ -26,6 +27,7 @@ class ChainTimes:
         self._advice = advice
         self._prices = prices
         self._likeness = Likeness()
+        self._learned = LearnedSpeeds(fleet, advice)
 
     def compared(self, pairs: Sequence[PairStats]) -> None:
         """Take in how far tiers' distributions lay apart in an answer."""
@@ -52,7 +54,7 @@ class ChainTimes:
         token_s, token_cost, late_s = min(known)
         price = self._prices.get(plan.tier, 1.0)
         return PlanTimes(
-            begin_s=root.load_s + (root.wait_s if root.prompt_token_s else root(1)),
+            begin_s=root.load_s + root.begin_s + (root.wait_s if root.prompt_token_s else root(1)),
             prompt_token_s=root.prompt_token_s,
             token_s=token_s,
             prompt_token_cost=root.prompt_token_s * price,
@@ -103,13 +105,7 @@ class ChainTimes:
         found = [step_of(about) for about in self._descriptions(part) if about.speed.pass_s > 0]
         if found:
             return min(found, key=lambda step: step.load_s + step(1))
-        passes = [
-            pair.verify_s_per_pass
-            for pair in self._advice.policy.pairs
-            if pair.verifier == part.tier
-        ]
-        known = [seconds for seconds in passes if seconds > 0]
-        return Step(sum(known) / len(known), 0.0) if known else None
+        return self._learned.step(part.tier)
 
     def _acceptance(
         self, drafter: str, parent: Plan, kind: str, predicted: Mapping[str, float]

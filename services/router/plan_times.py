@@ -51,6 +51,7 @@ class Step:
     wait_s: float = 0.0
     prompt_token_s: float = 0.0
     load_s: float = 0.0
+    begin_s: float = 0.0  # before the first pass, where that is known apart from waiting for passes
 
     def __call__(self, num_tokens: int) -> float:
         return self.wait_s + self.pass_s + self.pass_s_per_token * (num_tokens - 1)

@@ -1,5 +1,6 @@
 """Seconds and costs of plans, from what tiers measure, what was learned, and priors."""
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from services.router.chain_times import ChainTimes
 from services.router.learned import Advice
 from tests.router.fleets import description, fleet_of, record
 from tiercel.descriptions import Residency, Speed
-from tiercel.learning import LearnedPolicy, PairPolicy
+from tiercel.learning import LearnedPolicy, PairPolicy, TierPolicy
 from tiercel.plan_text import parse_plan
 from tiercel.routing.likeness import Likeness
 from tiercel.types import PairStats
@@ -212,3 +213,26 @@ def test_likeness_moves_with_what_it_sees_and_knows_no_strangers():
     assert known.acceptance("a", "c", {}) is None
     assert known.acceptance("a", "c", {("b", "c"): 0.9}) == pytest.approx(1 / 3 - 0.1, abs=1e-3)
     assert known.acceptance("a", "c", {("b", "c"): 0.1}) == 0.0
+
+
+async def test_until_a_replica_tells_its_speed_what_was_learned_of_its_tier_is_used():
+    bands = (
+        TierPolicy("target", 0, 0.03, 0.002, 0.001, 0.1, 0.2, 50),
+        TierPolicy("target", 4, 0.03, 0.002, 0.001, 0.7, 0.9, 50),
+        TierPolicy("other", 0, 9.0, 0.0, 0.0, 0.0, 0.0, 50),
+    )
+    known = advice(learned("draft", "target", 0.8))
+    known.take(replace(known.policy, version=2, tiers=bands))
+    silent = {"target": description("target", speed=Speed()), "draft": description("draft")}
+    idle = await times(ALONE, silent, known=known)
+    assert idle.seconds(100, 11) == pytest.approx(100 * 0.001 + 10 * 0.03)
+    pair = await times(PAIR, silent, known=known)
+    assert pair.token_s == pytest.approx((2 * 0.01 + 0.034) / (1 + 0.8 + 0.64)), "by its width"
+    told = await times(ALONE, silent | {"target": description("target")}, known=known)
+    assert told.token_s == pytest.approx(0.01), "what it tells of itself goes before"
+    async with fleet_of(silent) as fleet, AsyncExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(fleet.of("target")[0].answering())
+        busy = ChainTimes(fleet, known, {}).of(ALONE, "", {})
+    assert busy.begin_s == pytest.approx(0.7 - 0.1)
+    assert busy.token_s == idle.token_s

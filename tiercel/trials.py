@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-# In what a policy on trial is compared with the incumbent; in each more is worse.
-RESPECTS = ("failure", "latency", "cost", "quality")
-
 
 @dataclass(frozen=True)
 class TrialPart:
@@ -32,7 +29,7 @@ class ShadowDecision:
 class TrialComparison:
     """How a policy on trial compares with the incumbent in one respect; more is worse."""
 
-    respect: str
+    respect: str  # failure, latency, cost or quality
     num_requests: int  # of the policy on trial
     num_incumbent: int
     trial: float  # mean

@@ -7,11 +7,14 @@ from services.feedback import embedded
 from services.feedback.connection import Connection
 from services.feedback.estimates import Estimator
 from services.feedback.guardrail import Guardrail
+from services.feedback.guards import Guards
 from services.feedback.identity import Principals
 from services.feedback.operators import Operators
 from services.feedback.servicer import FeedbackServicer
 from services.feedback.settings import Settings
 from services.feedback.store import Memory, Store
+from services.feedback.trial_guard import TrialGuard
+from services.feedback.trials import TrialLearning
 from services.feedback.watch import PolicyFeed
 from tiercel.launch import launch
 
@@ -21,6 +24,7 @@ async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
     """Connect to Redis, or start an embedded one, and follow what is learned."""
     principals = Principals.read(settings.principals_file)
     strictness, pacing = settings.strictness(), settings.pacing()
+    trials = TrialLearning(settings.allowance())
     async with AsyncExitStack() as stack:
         url = settings.store_url()
         if not url:
@@ -33,6 +37,7 @@ async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
             max_cells=settings.max_cells,
             keep_every_s=settings.keep_every_s,
             max_ratings_per_rater=settings.max_ratings_per_rater,
+            max_rater_weight=settings.max_rater_weight,
             audits_per_level=strictness.standard.num_audits,
         )
         connection = Connection(
@@ -47,9 +52,10 @@ async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
                 settings.min_judged_tokens,
                 settings.prior_tokens,
                 strictness=strictness,
+                trials=trials,
                 pacing=pacing,
             ),
-            Guardrail(strictness, operators),
+            Guards(Guardrail(strictness, operators), TrialGuard(trials, operators)),
             poll_s=settings.poll_s,
             push_interval_s=settings.push_interval_s,
         )

@@ -75,7 +75,7 @@ class Cell:
     @property
     def fades(self) -> bool:
         """Whether old events weigh less: a certificate counts audits, whenever they were."""
-        return self.subject[0] not in ("level", "strictness", "pacing")
+        return self.subject[0] not in ("level", "strictness", "pacing", "trial")
 
     @classmethod
     def named(cls, name: str) -> "Cell":
@@ -98,6 +98,8 @@ class Snapshot:
     version: int
     cells: Mapping[Cell, Sums] = field(default_factory=dict)
     frozen: str | None = None  # why nothing is learned now; None: it is
+    # Trials that are over, by policy and the one that it was to replace: why.
+    ended: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def kinds_of(kind: str) -> list[str]:
@@ -107,7 +109,7 @@ def kinds_of(kind: str) -> list[str]:
 
 def rated_cells(outcome: Outcome) -> list[Cell]:
     """Return the cells that ratings of an outcome's answer concern; none without a plan."""
-    if outcome.plan is None:
+    if outcome.plan is None or outcome.failure:
         return []
     return [Cell.of_quality(rated_as(outcome.plan), kind) for kind in kinds_of(outcome.kind)]
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from services.feedback.cells import Cell, Sums, kinds_of
 from services.feedback.speeds import load_band, speed_sums
+from services.feedback.trials import shadow_deltas
 from tiercel.learning import Audit, DraftScore, Event, Outcome
 from tiercel.types import PairStats, TierStats
 
@@ -11,7 +12,9 @@ from tiercel.types import PairStats, TierStats
 def deltas(event: Event) -> Iterator[tuple[Cell, Sums]]:
     """Yield what an event adds to which cell, those of all kinds first."""
     if isinstance(event, Outcome):
-        yield from _of_outcome(event)
+        yield from shadow_deltas(event)
+        if not event.failure:  # what was done before it failed is no sample of what would have been
+            yield from _of_outcome(event)
     elif isinstance(event, DraftScore):
         yield from _of_score(event)
     elif isinstance(event, Audit):

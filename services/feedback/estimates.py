@@ -9,6 +9,7 @@ from services.feedback.pacing import cost_weight, kept
 from services.feedback.qualities import root_qualities
 from services.feedback.speeds import tier_policies
 from services.feedback.strictness import StrictnessLearning
+from services.feedback.trials import TrialLearning
 from tiercel.decoding import Level, best_num_speculative_tokens, draft_confidence
 from tiercel.learning import LearnedPolicy, PairPolicy
 from tiercel.routing.pacing import Pacing
@@ -32,6 +33,7 @@ class Estimator:
     prior_tokens: float = 50.0  # judged tokens that the rate over all kinds counts for
     min_requests: float = 5.0  # answers of a tier behind what is said of its speed
     strictness: StrictnessLearning = field(default_factory=StrictnessLearning)
+    trials: TrialLearning = field(default_factory=TrialLearning)
     pacing: Pacing | None = None
 
     def policy(self, snapshot: Snapshot) -> LearnedPolicy:
@@ -46,6 +48,7 @@ class Estimator:
             qualities=root_qualities(snapshot.cells),
             cost_weight=cost_weight(snapshot.cells, self.pacing),
             pacing=kept(snapshot.cells, self.pacing),
+            trials=self.trials.trials(snapshot),
             frozen=snapshot.frozen is not None,
             frozen_reason=snapshot.frozen or "",
         )

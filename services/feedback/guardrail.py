@@ -11,7 +11,7 @@ from tiercel.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
-_AUTHOR = "a guardrail"
+AUTHOR = "a guardrail"
 
 
 class Guardrail:
@@ -43,5 +43,5 @@ class Guardrail:
         log.warning("a certificate is withdrawn", rule=rule, kind=kind, reason=reason)
         led = Cell.of_strictness(rule, kind)
         await self._operators.withdraw(
-            led, levels, violation.num_audits, author=_AUTHOR, reason=reason
+            led, levels, violation.num_audits, author=AUTHOR, reason=reason
         )

@@ -11,6 +11,9 @@ events = Counter(
     ["result"],
 )
 ratings = Counter("tiercel_feedback_ratings", "Ratings given, by result", ["result"])
+num_trials_ended = Counter(
+    "tiercel_feedback_trials_ended", "Policies on trial that were rolled back", ["policy"]
+)
 store_up = Gauge("tiercel_feedback_store_up", "1 if Redis answered the last command")
 policy_version = Gauge("tiercel_feedback_policy_version", "Version of the policy last read")
 num_pairs = Gauge("tiercel_feedback_pairs", "Pairs and kinds with evidence enough to be pushed")

@@ -7,6 +7,7 @@ from typing import cast
 
 from services.feedback.cells import Cell
 from services.feedback.connection import SCHEMA, Connection
+from services.feedback.trials import trial_name
 from tiercel.errors import InvalidRequest
 from tiercel.learning import Change
 
@@ -16,6 +17,7 @@ _PARTS = {
     "tiers": ("tier", "speed"),
     "strictness": ("rule", "level", "strictness"),
     "qualities": ("quality",),
+    "trials": ("trial",),
     "budget": ("pacing", "cost"),
 }
 RESETTABLE = ("", *_PARTS)
@@ -59,6 +61,10 @@ class Operators:
         """
         names = [cell.name for cell in levels]
         return await self._do("withdraw", author, reason, led.name, str(num_audits), *names)
+
+    async def end_trial(self, policy: str, incumbent: str, *, author: str, reason: str) -> int:
+        """Have a policy on trial decide no more; return the version. Raises Unavailable."""
+        return await self._do("end_trial", author, reason, trial_name(policy, incumbent))
 
     async def history(self, limit: int) -> list[Change]:
         """Return the newest changes, newest first. Raises Unavailable."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from services.feedback.strictness import StrictnessLearning
+from services.feedback.trials import Allowance
 from tiercel import config
 from tiercel.errors import InvalidRequest
 from tiercel.routing.pacing import Pacing
@@ -47,6 +48,12 @@ class Settings(config.Settings):
     )
     max_ratings_per_rater: int = Field(
         default=600, ge=1, description="ratings of one rater that are learned from in an hour"
+    )
+    max_rater_weight: float = Field(
+        default=10.0,
+        gt=0,
+        description="ratings of one rater that have full weight in an hour; all together they weigh"
+        " at most twice as much",
     )
     keep_every_s: float = Field(
         default=600.0, gt=0, description="seconds between versions that are kept to roll back to"
@@ -114,6 +121,30 @@ class Settings(config.Settings):
     pacing_answers: int = Field(
         default=20, ge=1, description="answers whose mean cost makes a step of the pressure"
     )
+    trial_doubt: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="chance that a policy on trial is ever rolled back though it is no worse",
+    )
+    trial_failures: float = Field(
+        default=0.02, ge=0, lt=1, description="share of requests by which more may fail on trial"
+    )
+    trial_late: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="share by which more may be later than 95 % of the incumbent's",
+    )
+    trial_cost: float = Field(
+        default=0.2,
+        ge=0,
+        lt=4,
+        description="part of the incumbent's cost by which it may be dearer",
+    )
+    trial_quality: float = Field(
+        default=0.05, ge=0, lt=1, description="score by which its answers may be rated lower"
+    )
     poll_s: float = Field(default=3.0, gt=0, description="seconds between looks for a change")
     push_interval_s: float = Field(
         default=1.0, gt=0, description="least seconds between two pushes to a router"
@@ -145,6 +176,16 @@ class Settings(config.Settings):
             gain=self.pacing_gain,
             max_step=self.pacing_max_step,
             min_answers=self.pacing_answers,
+        )
+
+    def allowance(self) -> Allowance:
+        """Return by how much a policy on trial may be worse."""
+        return Allowance(
+            doubt=self.trial_doubt,
+            failure=self.trial_failures,
+            latency=self.trial_late,
+            cost=self.trial_cost,
+            quality=self.trial_quality,
         )
 
     def store_url(self) -> str:

@@ -28,7 +28,7 @@ def speed_sums(root: str, usage: Usage) -> dict[str, float]:
     if tier is None or not usage.time_to_first_token_s > 0:
         return {}
     fed = max(0, tier.num_prompt_tokens - tier.num_cached_prompt_tokens)
-    sums = {"requests": 1.0, f"ttft{_bin(usage.time_to_first_token_s)}": 1.0}
+    sums = {"requests": 1.0, f"ttft{time_bin(usage.time_to_first_token_s)}": 1.0}
     return sums | ({"prompt_tokens": fed, "prefill_s": tier.prefill_s} if fed else {})
 
 
@@ -73,7 +73,8 @@ def tier_policies(
     return tuple(sorted(found, key=lambda one: (one.tier, one.min_outstanding)))
 
 
-def _bin(seconds: float) -> int:
+def time_bin(seconds: float) -> int:
+    """Return the number of the bin that a time is counted in."""
     if seconds <= _LEAST_S:
         return 0
     return math.ceil(math.log(seconds / _LEAST_S) / math.log(_GROWTH))

@@ -11,6 +11,7 @@ from services.feedback.connection import Connection
 from services.feedback.deltas import deltas
 from services.feedback.pacing import paced
 from services.feedback.strictness import Goal, Remark, remarks
+from services.feedback.trials import told, trial_named, unit_of
 from tiercel.learning import Event, Outcome, Rating
 from tiercel.routing.pacing import Pacing
 from tiercel.strictness.following import Steering
@@ -31,6 +32,7 @@ class Memory:
     max_cells: int = 4096  # of single kinds; those of all kinds may be as many again
     keep_every_s: float = 600.0  # how often a whole version is kept, to roll back to
     max_ratings_per_rater: int = 600  # that are learned from in an hour
+    max_rater_weight: float = 10.0  # ratings of one rater in an hour that have full weight
     audits_per_level: int = 59  # later ones at the same level are not counted
 
 
@@ -50,8 +52,8 @@ class Store:
         """
         self._connection, self._memory = connection, memory
         self._steering, self._pacing = steering or Steering(), pacing
-        self._apply = connection.script("follow", "pace", "apply")
-        self._read, self._rate = map(connection.script, ("read", "rate"))
+        self._apply = connection.script("follow", "pace", "trial", "apply")
+        self._read, self._rate = connection.script("read"), connection.script("trial", "rate")
         self.hints = connection.hints
 
     async def apply(
@@ -87,7 +89,8 @@ class Store:
     def _event_keys(self, event: Event) -> list[str]:
         decision_id = event.decision_id if isinstance(event, Outcome) else ""
         names = ("state", "cells", f"event:{event.event_id}", *_decision(decision_id), "history")
-        return [*self._connection.keys(*names), *self._connection.places()]
+        unit = f"unit:{unit_of(event)}"
+        return [*self._connection.keys(*names, unit), *self._connection.places()]
 
     def _arguments(self, event: Event, goals: Mapping[Cell, Goal]) -> list[str | int | float]:
         memory = self._memory
@@ -103,6 +106,7 @@ class Store:
         for remark in said:
             arguments += self._remark(remark)
         arguments += paced(event, self._pacing)
+        arguments += told(event, 2 * memory.max_cells)
         for cell, sums in deltas(event):
             half_life = _ms(memory.half_life_s) if cell.fades else 0
             most = memory.audits_per_level if cell.subject[0] == "level" else ""
@@ -148,11 +152,18 @@ class Store:
             self._connection.key("changes"),
             self._memory.max_ratings_per_rater,
             _ms(3600.0),
+            repr(self._memory.max_rater_weight),
         ]
         return bool(await self._rate(keys, arguments))
 
     def _snapshot(
-        self, epoch: str, version: int, at: str, fields: Sequence[str], frozen: str | None = None
+        self,
+        epoch: str,
+        version: int,
+        at: str,
+        fields: Sequence[str],
+        frozen: str | None,
+        ended: Sequence[str],
     ) -> Snapshot:
         cells = {}
         for name, text in zip(fields[::2], fields[1::2], strict=True):
@@ -162,7 +173,9 @@ class Store:
                 log.warning("a cell of the store holds garbage; it is left out", cell=name)
             else:
                 cells[cell] = sums
-        return Snapshot(epoch, version, cells, frozen)
+        over = zip(ended[::2], ended[1::2], strict=True)
+        why = {trial_named(name): reason for name, reason in over}
+        return Snapshot(epoch, version, cells, frozen, why)
 
     def _half_life_s(self, cell: Cell) -> float:
         if not cell.fades:

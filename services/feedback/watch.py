@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from services.feedback import metrics
 from services.feedback.cells import Cell, Snapshot
 from services.feedback.estimates import Estimator
-from services.feedback.guardrail import Guardrail
+from services.feedback.guards import Guard
 from services.feedback.store import Store
 from services.feedback.strictness import Goal
 from tiercel.errors import Unavailable
@@ -23,13 +23,13 @@ class PolicyFeed:
         self,
         store: Store,
         estimator: Estimator,
-        guardrail: Guardrail,
+        guard: Guard,
         *,
         poll_s: float,
         push_interval_s: float,
     ) -> None:
         """Look for changes every `poll_s`, on a hint sooner, never within `push_interval_s`."""
-        self._store, self._estimator, self._guardrail = store, estimator, guardrail
+        self._store, self._estimator, self._guard = store, estimator, guard
         self.goals: Mapping[Cell, Goal] = {}  # of each strictness that is led, as last known
         self._poll_s, self._push_interval_s = poll_s, push_interval_s
         self._snapshot: Snapshot | None = None
@@ -107,7 +107,7 @@ class PolicyFeed:
         if not self._closed:
             self._changed.set()
             self._changed = asyncio.Event()
-        await self._guardrail.check(snapshot)
+        await self._guard.check(snapshot)
 
     def _is_past(self, snapshot: Snapshot) -> bool:
         """Return whether another read, which was answered sooner, told of a later version."""

@@ -36,7 +36,7 @@ local function prune(state, cells, now, half_life)
   local all = redis.call('HGETALL', cells)
   for i = 1, #all, 2 do
     local word = string.match(all[i], '^%["(%a+)"')
-    local lasts = word == 'level' or word == 'strictness' or word == 'quality' or word == 'pacing'
+    local lasts = word == 'level' or word == 'strictness' or word == 'quality' or word == 'trial' or word == 'pacing'
     if not lasts and now - (parsed(all[i + 1]).at or 0) > STALE_HALF_LIVES * half_life then
       redis.call('HDEL', cells, all[i])
     end
@@ -89,15 +89,20 @@ local function changes_of(i)
 end
 
 -- Adds a score to what is rated: a line with half-life, limit and perhaps the quality that was
--- predicted, and a line for each cell's name.
-local function rate(state, cells, now, rated, score)
+-- predicted, and a line for each cell's name. A line with a tab is of a trial. The weight is less
+-- than 1 of who rates very often.
+local function rate(state, cells, now, rated, score, weight)
   local half_life, limit, said, names = string.match(rated, '^(%S+) (%S+) ?(%S*)\n(.*)$')
   local expected = tonumber(said)
   for name in string.gmatch(names or '', '[^\n]+') do
-    local sums = {ratings = 1, score = score, squares = score ^ 2}
-    if expected then sums.predicted, sums.expected, sums.predicted_score = 1, expected, score end
-    add(state, cells, now,
-      {name = name, limit = tonumber(limit), half_life = tonumber(half_life), sums = sums})
+    local sums = {ratings = weight, score = weight * score, squares = weight * score ^ 2}
+    if expected then
+      sums.predicted, sums.expected = weight, weight * expected
+      sums.predicted_score = weight * score
+    end
+    local change = {name = name, limit = tonumber(limit), half_life = tonumber(half_life)}
+    change.sums = sums
+    if not string.find(name, '\t', 1, true) then add(state, cells, now, change) end
   end
 end
 

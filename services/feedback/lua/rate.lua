@@ -3,8 +3,9 @@
 --
 -- KEYS: the state, the cells, the mark of this event, the decision, its ratings, the rater's count.
 -- ARGV: how long the mark lives (ms), how long ratings live (ms), most raters of one decision,
---   rater, score, channel for hints, most ratings of one rater in a while, how long that is (ms). A
---   rater who rates again replaces the score; what was learned from the first one stays.
+--   rater, score, channel for hints, most ratings of one rater in a while, how long that is (ms),
+--   how many of these have full weight. A rater who rates again replaces the score; what was
+--   learned from the first one stays.
 -- Returns 1, 0 if the event was known, -1 if the rater has rated too much for now.
 local state, cells, mark, decision, ratings, count = unpack(KEYS, 1, 6)
 local rater, score = ARGV[4], tonumber(ARGV[5])
@@ -13,15 +14,20 @@ redis.call('HLEN', state)
 redis.call('HLEN', cells)
 if not redis.call('SET', mark, '1', 'NX', 'PX', ARGV[1]) then return 0 end
 if redis.call('INCR', count) == 1 then redis.call('PEXPIRE', count, ARGV[8]) end
-if tonumber(redis.call('GET', count)) > tonumber(ARGV[7]) then return -1 end
+local number = tonumber(redis.call('GET', count))
+if number > tonumber(ARGV[7]) then return -1 end
+-- In all at most twice as many as have full weight, however many come.
+local weight = math.min(1, (tonumber(ARGV[9]) / number) ^ 2)
 local again = redis.call('HEXISTS', ratings, rater) == 1
 if not again and redis.call('HLEN', ratings) >= tonumber(ARGV[3]) then return 1 end
-redis.call('HSET', ratings, rater, digits(score))
+local kept = digits(score) .. (weight < 1 and ' ' .. digits(weight) or '')
+redis.call('HSET', ratings, rater, kept)
 redis.call('PEXPIRE', ratings, ARGV[2])
 redis.call('HINCRBY', state, 'num_ratings', 1)
 local rated = redis.call('GET', decision)
 if again or not rated or frozen(state) then return 1 end
 local now = clock()
-rate(state, cells, now, rated, score)
+rate(state, cells, now, rated, score, weight)
+if redis.call('HLEN', ratings) == 1 then rate_arm(state, cells, now, rated, score) end
 versioned(state, now, ARGV[6])
 return 1

@@ -1,11 +1,15 @@
 """Budgets, on real servers: the weight of cost goes to where answers cost what they are to cost."""
 
+import asyncio
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner
 
+from services.feedback.__main__ import opening
 from services.feedback.cells import Cell
 from services.feedback.settings import Settings
 from services.feedback.store import Memory, Store
@@ -14,7 +18,9 @@ from tests.feedback.conftest import OpenStore, StartService, Stub
 from tests.feedback.outcomes import outcome
 from tests.feedback.servers import RedisServer
 from tests.feedback.test_operators import exported, imported
-from tiercel import config
+from tiercel import config, rpc
+from tiercel.cli.__main__ import app
+from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import InvalidRequest
 from tiercel.learning import LearnedPolicy, Outcome
 from tiercel.routing.pacing import Pacing
@@ -164,3 +170,24 @@ def test_costs_and_weights_are_told_as_they_are():
 def test_a_budget_of_nothing_is_refused(target: str):
     with pytest.raises(SystemExit):
         config.load(Settings, ["--target-mean-cost", target])
+
+
+async def test_a_budget_is_shown_and_reset_by_the_command_line(valkey: RedisServer):
+    settings = Settings(redis_url=SecretStr(valkey.url), **SETTINGS)
+    async with rpc.server(opening(settings), "localhost:0") as port:
+        address = f"localhost:{port}"
+        client = FeedbackClient(address)
+        await client.report([costing(6.0) for _ in range(4)])
+        await client.close()
+        shown = await tiercel_feedback(address, "show")
+        assert "answers are to cost 2 on average, and do 6 over 4 of late" in shown
+        assert "a unit of cost is worth 0.05 of quality after 1 steps" in shown
+        await tiercel_feedback(address, "reset", "budget")
+        assert "worth 0 of quality after 0 steps" in await tiercel_feedback(address, "show")
+
+
+async def tiercel_feedback(address: str, *words: str) -> str:
+    arguments = ("feedback", *words, "--feedback", address)
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    assert result.exit_code == 0, result.output
+    return " ".join(result.stdout.split())

@@ -9,21 +9,13 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from tiercel.cli import options
+from tiercel.cli import learned_tables, options
 from tiercel.cli.output import Output
 from tiercel.cli.rate import DEFAULT_FEEDBACK, TokenOption, read_token
 from tiercel.cli.running import run, tell_failures
-from tiercel.cli.statistics import number
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import InvalidRequest
-from tiercel.learning import (
-    Change,
-    LearnedPolicy,
-    PairPolicy,
-    RootQuality,
-    StrictnessPolicy,
-    TierPolicy,
-)
+from tiercel.learning import Change
 
 T = TypeVar("T")
 
@@ -39,14 +31,6 @@ FeedbackOption = Annotated[
 ]
 ReasonOption = Annotated[str, typer.Option(help="Why, for the history.")]
 
-_PAIRS = ("drafter", "verifier", "kind", ">tokens", ">acceptance", ">judged")
-_STRICTNESS = (
-    *("rule", "kind", ">strictness", "certified"),
-    *(">divergence", ">aim", ">audits", ">harm at most"),
-)
-_TIERS = ("tier", ">open requests", ">pass ms", ">first token ms", ">of 95 %", ">requests")
-_QUALITIES = ("root", "kind", ">score", ">from", ">to", ">ratings")
-
 
 @app.command()
 def show(*, feedback: FeedbackOption = DEFAULT_FEEDBACK, json: options.JsonOption = False) -> None:
@@ -56,7 +40,7 @@ def show(*, feedback: FeedbackOption = DEFAULT_FEEDBACK, json: options.JsonOptio
     if json:
         output.json(asdict(policy))
     else:
-        _show(output, policy)
+        learned_tables.show(output, policy)
 
 
 @app.command()
@@ -114,7 +98,7 @@ def rollback(
 def reset(
     what: Annotated[
         str,
-        typer.Argument(help="pairs, tiers, strictness or qualities; without it everything."),
+        typer.Argument(help="pairs, tiers, strictness, qualities or budget; else everything."),
     ] = "",
     *,
     reason: ReasonOption = "",
@@ -173,60 +157,6 @@ def _read(path: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest("file", str(path), f"cannot be read: {error}") from None
-
-
-def _show(output: Output, policy: LearnedPolicy) -> None:
-    state = f"frozen: {policy.frozen_reason or 'no reason given'}" if policy.frozen else "learning"
-    output.line(f"version {policy.version} of epoch {policy.epoch}, {state}")
-    for title, columns, rows in (
-        ("drafters", _PAIRS, [_pair_row(one) for one in policy.pairs]),
-        ("strictness", _STRICTNESS, [_strictness_row(one) for one in policy.strictness]),
-        ("speed", _TIERS, [_tier_row(one) for one in policy.tiers]),
-        ("ratings", _QUALITIES, [_quality_row(one) for one in policy.qualities]),
-    ):
-        if rows:
-            output.line()
-            output.table(title, columns, rows)
-
-
-def _pair_row(pair: PairPolicy) -> tuple[str, ...]:
-    return (
-        pair.drafter,
-        pair.verifier,
-        pair.kind,
-        str(pair.num_speculative_tokens),
-        number(pair.acceptance_rate, 3),
-        str(pair.num_judged_tokens),
-    )
-
-
-def _strictness_row(one: StrictnessPolicy) -> tuple[str, ...]:
-    return (
-        one.rule.value,
-        one.kind,
-        number(one.strictness, 3),
-        "yes" if one.certified else "no",
-        number(one.divergence, 4),
-        number(one.target_divergence, 4),
-        str(one.num_audits),
-        number(one.harm_bound, 3),
-    )
-
-
-def _tier_row(one: TierPolicy) -> tuple[str, ...]:
-    return (
-        one.tier,
-        f"from {one.min_outstanding}",
-        number(1000 * one.pass_s, 1),
-        number(1000 * one.first_token_p50_s, 0),
-        number(1000 * one.first_token_p95_s, 0),
-        str(one.num_requests),
-    )
-
-
-def _quality_row(one: RootQuality) -> tuple[str, ...]:
-    interval = (number(one.lower, 2), number(one.upper, 2))
-    return one.root, one.kind, number(one.mean, 2), *interval, number(one.num_ratings, 1)
 
 
 def _change_row(change: Change) -> tuple[str, ...]:

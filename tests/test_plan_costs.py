@@ -102,6 +102,12 @@ def test_what_a_file_says_is_over_what_was_learned():
     }
 
 
+def test_a_drafter_that_was_only_scored_is_not_free():
+    pairs = (PairPolicy("idle", "big", "", 4, 0.0, 0.9, 900, 0.0, 0.2),)
+    learned = learned_measurements(LearnedPolicy("e", 1, pairs), "")
+    assert learned.tiers.keys() == {"big"} and learned.unknown() == ["idle"]
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [

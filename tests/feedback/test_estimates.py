@@ -9,23 +9,28 @@ from services.feedback.deltas import deltas
 from services.feedback.estimates import Estimator, Line
 from tests.feedback.outcomes import outcome
 from tiercel.decoding import Level, draft_confidence
-from tiercel.learning import LearnedPolicy, Outcome, PairPolicy
-from tiercel.types import PairStats, TierStats, Usage
+from tiercel.learning import DraftScore, Event, LearnedPolicy, Outcome, PairPolicy
+from tiercel.types import PairStats, Plan, TierStats, Usage
 
 
-def snapshot(*outcomes: Outcome) -> Snapshot:
+def snapshot(*events: Event) -> Snapshot:
     """Add outcomes up as the store does, with nothing forgotten."""
     cells: dict[Cell, dict[str, float]] = {}
-    for cell, sums in itertools.chain.from_iterable(map(deltas, outcomes)):
+    for cell, sums in itertools.chain.from_iterable(map(deltas, events)):
         found = cells.setdefault(cell, {})
         for name, value in sums.items():
             found[name] = found.get(name, 0.0) + value
-    return Snapshot("epoch", len(outcomes), cells)
+    return Snapshot("epoch", len(events), cells)
 
 
 def learned(*outcomes: Outcome, **settings: float) -> dict[str, PairPolicy]:
     policy = Estimator(**settings).policy(snapshot(*outcomes))
     return {pair.kind: pair for pair in policy.pairs}
+
+
+def scored(number: int, matched: int, drafter: str = "idle") -> DraftScore:
+    """100 places of an answer, so many of them as the drafter would have it."""
+    return DraftScore(f"s{number}", "d", "", drafter, "target", matched, 100 - matched)
 
 
 def request(drafted: int, seconds_per_pass: float, drafter: str = "draft") -> Outcome:
@@ -42,6 +47,25 @@ def test_nothing_is_learned_from_nothing():
 def test_a_pair_needs_evidence_and_then_has_a_policy():
     assert learned(outcome()) == {}
     assert learned(outcome(), outcome())[""].num_judged_tokens == 200
+
+
+def test_a_drafter_that_was_only_scored_has_a_rate_and_the_length_of_a_plan():
+    scores = [scored(number, 90) for number in range(3)]
+    policy = Estimator().policy(snapshot(outcome(), *scores))
+    [pair] = policy.pairs
+    assert (pair.drafter, pair.num_judged_tokens) == ("idle", 300)
+    assert pair.acceptance_rate == pytest.approx(0.9)
+    length, confidence = Plan.num_speculative_tokens, Plan.draft_confidence
+    assert (pair.num_speculative_tokens, pair.draft_confidence) == (length, confidence)
+    assert (pair.draft_s_per_token, pair.verify_s_per_pass) == (0.0, pytest.approx(0.04))
+    few = Estimator().policy(snapshot(outcome(), scored(0, 90)))
+    assert few.pairs == (), "a hundred places are too few"
+
+
+def test_scores_count_as_what_was_judged():
+    both = learned(*(outcome() for _ in range(2)), *(scored(n, 50, "draft") for n in range(2)))
+    assert both[""].acceptance_rate == pytest.approx(0.7)
+    assert both[""].draft_s_per_token == pytest.approx(0.001)
 
 
 def test_a_kind_is_drawn_to_the_pair_as_a_whole():

@@ -49,6 +49,18 @@ async def test_a_plan_of_one_tier_is_its_prompt_and_a_pass_for_each_token():
     assert found.cost(100, 11) == pytest.approx(100 * 0.002 + 10 * 0.01)
 
 
+async def test_a_drafter_that_was_only_scored_takes_the_time_of_its_own_passes():
+    about = {"target": description("target"), "draft": description("draft")}
+    scored = advice(learned("draft", "target", 0.9, draft_s_per_token=0.0))
+    found = await times(PAIR, about, known=scored)
+    assert found.token_s == pytest.approx((2 * 0.01 + 0.012) / (1 + 0.9 + 0.81))
+    about["draft"] = description("draft", speed=Speed())
+    assert await times(PAIR, about, known=scored) is None, "it never ran, and is not free"
+    about["draft"] = description("draft", speed=Speed(), engine="suffix")
+    found = await times(PAIR, about, known=scored)
+    assert found.token_s == pytest.approx(0.012 / (1 + 0.9 + 0.81)), "a look-up is"
+
+
 async def test_a_pair_by_hand():
     target = description(
         "target", drafters=(record("draft", draft_s_per_token=0.003, latency_s=0.008),)

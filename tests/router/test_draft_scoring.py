@@ -89,12 +89,11 @@ def answered(plan: Plan, wanted: Ask, said: Answer, pairs: tuple[PairStats, ...]
     """Return an answer as the router has it at the end."""
     prompt = said.opened.prompt
     ids = TokenIds(tuple(said.token_ids), prompt.tokenizer_fingerprint)
-    usage = SimpleNamespace(pairs=pairs)
     return Answered(
         SimpleNamespace(ask=wanted, kind="tales"),
         SimpleNamespace(decision_id="d"),
         plan,
-        SimpleNamespace(usage=usage),
+        SimpleNamespace(usage=SimpleNamespace(pairs=pairs)),
         DraftPrefix(plan.tier, ids, said.text),
         prompt,
     )
@@ -102,8 +101,7 @@ def answered(plan: Plan, wanted: Ask, said: Answer, pairs: tuple[PairStats, ...]
 
 def studies(plans: dict[str, str], fleet: Fleet, *, lookups=(), share: float = 1.0):
     """Return the study of look-ups, and that of models."""
-    configuration = configured(plans, lookups=lookups)
-    return draft_scoring(configuration, fleet, Advice(), share=share)
+    return draft_scoring(configured(plans, lookups=lookups), fleet, Advice(), share=share)
 
 
 def counted(scores: list[DraftScore]) -> dict[tuple[str, str], tuple[int, int]]:

@@ -44,6 +44,32 @@ def test_a_file_is_read(tmp_path: Path):
     assert configuration.feedback.address == ""
 
 
+def test_a_machine_has_tiers_and_hosts():
+    machines = {"one": {"memory_gb": 8, "tiers": ["target"], "hosts": ["10.0.0.5", "::1"]}}
+    machine = tiers.parse(changed("machines", to=machines)).machines["one"]
+    assert machine.has("target", "elsewhere:1")
+    assert machine.has("draft", "10.0.0.5:50051") and machine.has("draft", "[::1]:50051")
+    assert not machine.has("draft", "10.0.0.50:50051")
+
+
+@pytest.mark.parametrize(
+    ("machines", "why"),
+    [
+        ({"one": {"memory_gb": 8}}, "machines.one"),
+        ({"one": {"memory_gb": 0, "tiers": ["target"]}}, "machines.one.memory_gb"),
+        ({"one": {"tiers": ["target"]}}, "machines.one.memory_gb"),
+        ({"one": {"memory_gb": 8, "tiers": ["nobody"]}}, "machines.one.tiers='nobody'"),
+        ({"one": {"memory_gb": 8, "tiers": ["suffix"]}}, "machines.one.tiers='suffix'"),
+        ({name: {"memory_gb": 8, "hosts": ["h"]} for name in "ab"}, "'hosts.h': a has it too"),
+        ({name: {"memory_gb": 8, "tiers": ["draft"]} for name in "ab"}, "'tiers.draft': a has"),
+    ],
+)
+def test_a_machine_that_cannot_be_is_refused(machines, why):
+    with pytest.raises(InvalidRequest) as refused:
+        tiers.parse(changed("machines", to=machines))
+    assert why in str(refused.value)
+
+
 def test_the_environment_of_a_replica_has_its_settings_and_leaves_out_what_is_empty():
     tier = tiers.Tier(
         service="drafter",

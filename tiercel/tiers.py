@@ -46,6 +46,8 @@ class Tier(_Section):
     settings: dict[str, Setting] = Field(default_factory=dict)
     # What a second of its work costs, in whatever unit; plans are compared and limited by it.
     price_per_second: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    # What a replica's model takes in memory; left out, it is what the replica says.
+    memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @field_validator("addresses")
     @classmethod
@@ -75,6 +77,21 @@ class Tier(_Section):
         return self.addresses == (LOCAL,)
 
 
+class Machine(_Section):
+    """A machine whose memory does not hold the models of all its replicas at once.
+
+    Those of `tiers` live there, and those at an address of `hosts`.
+    """
+
+    memory_gb: float = Field(gt=0, allow_inf_nan=False)
+    tiers: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+    def has(self, tier: str, address: str) -> bool:
+        """Return whether a tier's replica at an address lives there."""
+        return tier in self.tiers or address.rpartition(":")[0].strip("[]") in self.hosts
+
+
 class Place(_Section):
     """A service that is not a tier: where it is, and settings for its process."""
 
@@ -95,6 +112,7 @@ class _File(_Section):
     tiers: dict[str, Tier] = Field(min_length=1)
     plans: dict[str, str] = Field(min_length=1)
     default_plan: str
+    machines: dict[str, Machine] = Field(default_factory=dict)
     router: Place = Field(default_factory=lambda: Place(address="localhost:50050"))
     feedback: Place = Place()
 
@@ -116,10 +134,12 @@ class Configuration:
             {name: _plan(f"plans.{name}", text, file.tiers) for name, text in file.plans.items()}
         )
         self.default_plan = file.default_plan
+        self.machines: Mapping[str, Machine] = MappingProxyType(file.machines)
         self.router = file.router
         self.feedback = file.feedback
         if file.default_plan not in self.plans:
             raise InvalidRequest("default_plan", file.default_plan, "no such plan under [plans]")
+        _check_machines(file.machines, file.tiers)
 
 
 def load(path: Path | None = None) -> Configuration:
@@ -171,6 +191,24 @@ def _check_address(address: str) -> None:
     match = _ADDRESS.fullmatch(address)
     if match is None or not 0 < int(match[1]) < 65536:
         raise ValueError(f"{address!r} is not host:port or dns:///name:port")
+
+
+def _check_machines(machines: Mapping[str, Machine], tiers: Mapping[str, Tier]) -> None:
+    """Refuse tiers that there are not, and places that are told twice or not at all."""
+    known: dict[str, str] = {}
+    for name, machine in machines.items():
+        places = {f"tiers.{tier}" for tier in machine.tiers}
+        places |= {f"hosts.{host}" for host in machine.hosts}
+        if not places:
+            raise InvalidRequest(f"machines.{name}", {}, "neither tiers nor hosts are there")
+        for tier in machine.tiers:
+            if tier not in tiers or tiers[tier].is_local:
+                why = "no tier of that name has a model under [tiers]"
+                raise InvalidRequest(f"machines.{name}.tiers", tier, why)
+        for place in sorted(places & known.keys()):
+            why = f"{known[place]} has it too"
+            raise InvalidRequest(f"machines.{name}", place, why)
+        known |= dict.fromkeys(places, name)
 
 
 def _plan(key: str, text: str, tiers: Mapping[str, Tier]) -> Outline:

@@ -18,6 +18,8 @@ from services.router.off_path import OffPath
 from services.router.outcomes import OutcomeReporter
 from services.router.policies import Wrapping, all_policies
 from services.router.replanning import Replanner
+from services.router.residency import MemoryKeeper
+from services.router.residency_demand import Demand
 from services.router.routing import Limits, Router
 from services.router.servicer import RouterServicer
 from services.router.settings import Settings
@@ -80,6 +82,7 @@ async def opening(
         trial=_trial(settings, policies, advice, is_watched=bool(feedback_address)),
     )
     replanner = Replanner(configuration.plans, decider, times)
+    demand = _demand(settings, configuration, fleet, times)
     admission = Admission(
         max_concurrent=settings.max_concurrent,
         max_queued=settings.max_queued,
@@ -103,7 +106,7 @@ async def opening(
         ),
         advice=advice,
         outcomes=outcomes,
-        aftermath=Aftermath(conversations, times, log, outcomes),
+        aftermath=Aftermath(conversations, times, log, outcomes, demand),
         replanner=replanner,
         off_path=off_path,
         stoppers=_stoppers(cascade, configuration, times),
@@ -113,6 +116,10 @@ async def opening(
         looked = replanner.look if settings.replanning else None
         watcher = Watcher(fleet, configuration.tiers, poll_s=settings.poll_s, looked=looked)
         await stack.enter_async_context(watcher.watching())
+        if demand is not None:
+            keep_s, poll_s = settings.keep_loaded_s, settings.poll_s
+            keeper = MemoryKeeper(configuration, fleet, demand, keep_s=keep_s, poll_s=poll_s)
+            await stack.enter_async_context(keeper.keeping())
         if feedback_address:
             feedback = FeedbackClient(feedback_address, token=_token(settings.feedback_token_file))
             stack.push_async_callback(feedback.close)
@@ -170,6 +177,15 @@ def _trained(settings: Settings, configuration: tiers.Configuration) -> TrainedS
     if not settings.predictor:
         return None
     return TrainedSeconds(Predictor.load(Path(settings.predictor)), configuration.plans)
+
+
+def _demand(
+    settings: Settings, configuration: tiers.Configuration, fleet: Fleet, times: ChainTimes
+) -> Demand | None:
+    if not configuration.machines:
+        return None
+    fade_s, weight = settings.demand_fade_s, settings.cost_weight
+    return Demand(configuration.plans, fleet, times, fade_s=fade_s, cost_weight=weight)
 
 
 def _cascade(settings: Settings, configuration: tiers.Configuration) -> Cascaded | None:

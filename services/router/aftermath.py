@@ -10,6 +10,7 @@ from services.router.conversations import Conversations
 from services.router.deciding import Decided
 from services.router.decision_log import DecisionLog, features_hash
 from services.router.outcomes import OutcomeReporter
+from services.router.residency_demand import Demand
 from tiercel.errors import TiercelError
 from tiercel.replies import Decision, Finished
 from tiercel.types import Usage
@@ -24,8 +25,9 @@ class Aftermath:
         times: ChainTimes,
         log: DecisionLog,
         outcomes: OutcomeReporter,
+        demand: Demand | None = None,
     ) -> None:
-        self._outcomes = outcomes
+        self._outcomes, self._demand = outcomes, demand
         self._conversations = conversations
         self._times = times
         self._log = log
@@ -37,6 +39,7 @@ class Aftermath:
         escalated = any(stage.next_plan_name for stage in finished.stages)
         self._conversations.answered(call.session_id, finished.plan_name, escalated=escalated)
         self._times.compared(finished.usage.pairs)
+        self._note(call, decided)
         if self._log.is_on:
             came = {
                 "reason": finished.reason.value,
@@ -50,9 +53,14 @@ class Aftermath:
 
     def failed(self, call: Call, decided: Decided, decision: Decision, why: str) -> None:
         """Take in an answer that did not: it failed, or nobody waited for its end."""
+        self._note(call, decided)
         self._outcomes.put(results.failed_outcome(call, decided, decision, why))
         if self._log.is_on:
             self._log.put(_line(call, decided, decision) | {"reason": why})
+
+    def _note(self, call: Call, decided: Decided) -> None:
+        if self._demand is not None:
+            self._demand.noted(decided, call.objective.wishes)
 
 
 def failure_of(error: BaseException) -> str:

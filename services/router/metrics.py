@@ -18,6 +18,14 @@ num_escalations = Counter(
 num_replans = Counter(
     "tiercel_router_replans", "Plans changed below the root in mid-answer, by named plan", ["plan"]
 )
+num_residency_changes = Counter(
+    "tiercel_router_residency_changes",
+    "Models that this router had loaded or unloaded, by tier and the state then",
+    ["tier", "state"],
+)
+resident_bytes = Gauge(
+    "tiercel_router_resident_bytes", "Memory that models take, by machine with a budget", ["machine"]
+)
 num_drafters_lost = Counter(
     "tiercel_router_drafters_lost", "Drafters that a verifier lost, by tier", ["tier"]
 )

@@ -97,6 +97,14 @@ class Settings(config.Settings):
         default=10.0, ge=0, description="how long to wait for a tier without a ready replica"
     )
     poll_s: float = Field(default=1.0, gt=0, description="seconds between looks at each replica")
+    demand_fade_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="seconds in which demand for a model of a machine falls to a third",
+    )
+    keep_loaded_s: float = Field(
+        default=30.0, ge=0, description="how long a model stays in memory after its last use"
+    )
     replanning: bool = Field(
         default=True, description="whether what is below a root may change in mid-answer"
     )

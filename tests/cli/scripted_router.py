@@ -8,7 +8,7 @@ import grpc
 
 from tiercel.errors import TiercelError
 from tiercel.rpc.status import status_from_error
-from tiercel.v1 import decoding_pb2, router_pb2, router_pb2_grpc
+from tiercel.v1 import decoding_pb2, router_pb2, router_pb2_grpc, tier_pb2
 
 CHAIN = decoding_pb2.Plan(
     tier="target",
@@ -71,6 +71,8 @@ class ScriptedRouter(router_pb2_grpc.RouterServicer):
         described.description.tier = "target"
         described.description.model = "tiny"
         described.description.engine = self.engine
+        described.description.residency = tier_pb2.RESIDENCY_AWAY
+        described.description.memory_bytes = 1_340_000_000
         lost = router_pb2.Replica(
             tier="draft",
             address="localhost:2",

@@ -42,6 +42,8 @@ def test_tiers_shows_states_problems_and_plans(tiercel):
     result = tiercel("tiers")
     rows = [line.split() for line in result.stdout.splitlines()]
     assert ["target", "localhost:1", "ready", "tiny"] in [row[:4] for row in rows]
+    target = next(row for row in rows if row[:1] == ["target"])
+    assert " ".join(target).count("away 1.34 GB") == 1
     lost = next(row for row in rows if row[:1] == ["draft"])
     assert lost[2] == "unreachable"
     assert lost[-3:] == ["does", "not", "answer"]

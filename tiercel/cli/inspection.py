@@ -7,14 +7,14 @@ from tiercel.cli.output import Output
 from tiercel.cli.running import run
 from tiercel.cli.statistics import number, plan_text
 from tiercel.clients.router import RouterClient
-from tiercel.descriptions import TierDescription
+from tiercel.descriptions import Residency, TierDescription
 from tiercel.replies import Candidate, Decision, Overview, Replica
 from tiercel.routing.policy import Wishes
 from tiercel.wire.requests import Prompt
 
 REPLICA_COLUMNS = (
     "tier", "address", "state", "model", "engine", "dtype", "numerics",
-    "bit exact", ">sessions", ">waiting", ">outstanding", ">up s", "problem",
+    "bit exact", "memory", ">sessions", ">waiting", ">outstanding", ">up s", "problem",
 )  # fmt: skip
 
 CANDIDATE_COLUMNS = (
@@ -124,12 +124,13 @@ def _show_overview(output: Output, overview: Overview) -> None:
 
 def _replica_row(replica: Replica) -> tuple[str, ...]:
     about = replica.description
-    described = ("",) * 7 if about is None else (
+    described = ("",) * 8 if about is None else (
         about.model,
         about.engine,
         about.dtype,
         about.numerics_id[:8],
         _exactness(about),
+        _memory(about),
         f"{about.num_sessions}/{about.max_sessions}",
         str(about.num_waiting_passes),
     )  # fmt: skip
@@ -139,6 +140,14 @@ def _replica_row(replica: Replica) -> tuple[str, ...]:
     return (
         replica.tier, replica.address, state, *described, outstanding, uptime, replica.problem
     )  # fmt: skip
+
+
+def _memory(about: TierDescription) -> str:
+    """Return whether the model is there, and what it takes, as far as that is known."""
+    if about.residency is Residency.UNSPECIFIED:
+        return ""
+    size = f" {about.memory_bytes / 1e9:.2f} GB" if about.memory_bytes else ""
+    return f"{about.residency.value}{size}"
 
 
 def _exactness(about: TierDescription) -> str:

@@ -8,6 +8,7 @@ from tiercel import engines
 from tiercel.engines.language_model import LanguageModel
 from tiercel.speculation.lookup import Basis
 from tiercel.speculation.model_tier import Habits, ModelTier
+from tiercel.speculation.residence import process_bytes
 from tiercel.speculation.runner import ModelRunner
 
 
@@ -28,7 +29,7 @@ class ModelSource:
 
 async def load(name: str, source: ModelSource, habits: Habits, basis: Basis) -> ModelTier:
     """Load a model off the event loop and return its tier; raises ModelUnavailable."""
-    began = time.monotonic()
+    began, before = time.monotonic(), process_bytes()
     loaded, tokenizer = await _loaded(source)
     runner = ModelRunner(loaded, prefix_cache_tokens=source.prefix_cache_tokens)
 
@@ -37,6 +38,7 @@ async def load(name: str, source: ModelSource, habits: Habits, basis: Basis) -> 
 
     tier = ModelTier(name, runner, tokenizer, habits, basis, loader=again)
     tier.residence.load_s = time.monotonic() - began
+    tier.residence.memory_bytes = max(0, process_bytes() - before)
     return tier
 
 

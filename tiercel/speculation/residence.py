@@ -80,22 +80,23 @@ class Residence:
     async def _load(self) -> None:
         if self._runner.is_loaded or self._loader is None:
             return
-        began, before = time.monotonic(), _resident_bytes()
+        began, before = time.monotonic(), process_bytes()
         self._loading = True
         try:
             self._runner.load(await self._loader())
         finally:
             self._loading = False
         self.load_s = time.monotonic() - began
-        self.memory_bytes = max(0, _resident_bytes() - before)
+        self.memory_bytes = max(0, process_bytes() - before)
         log.info("the model is in memory", tier=self._tier, seconds=round(self.load_s, 2))
 
     async def _unload(self) -> None:
-        before = _resident_bytes()
+        before = process_bytes()
         await self._runner.unload()
-        self.memory_bytes = max(self.memory_bytes, before - _resident_bytes())
+        self.memory_bytes = max(self.memory_bytes, before - process_bytes())
         log.info("the model's memory is given back", tier=self._tier)
 
 
-def _resident_bytes() -> int:
+def process_bytes() -> int:
+    """Return the bytes of memory that this process has resident."""
     return int(psutil.Process().memory_info().rss)

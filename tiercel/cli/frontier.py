@@ -1,6 +1,5 @@
 """`tiercel eval frontier`: quality against cost of every policy, replayed on recorded outcomes."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,24 +7,20 @@ import typer
 
 from tiercel.cli.distill_options import DataOption
 from tiercel.cli.output import Output
+from tiercel.cli.replay_tables import (
+    OutOption,
+    PriceOption,
+    StepTimesOption,
+    TableName,
+    fitter,
+    read_table,
+)
 from tiercel.cli.running import fail, tell_failures
-from tiercel.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from tiercel.evaluation.frontier.experiment import Report, Settings
-    from tiercel.evaluation.frontier.table import Table
 
 _HEAD = ("contender", ">gap closed", ">95 %", ">area over static", ">95 %")
-_RECORDED_SETS = ("gsm8k_test", "mmlu_test")
-
-
-class TableName(StrEnum):
-    """What is replayed."""
-
-    TEXTS = "texts"
-    LETTERS = "letters"
-    LOSSY = "lossy"
-    RECORDED_PAIR = "recorded-pair"
 
 
 def frontier(
@@ -34,21 +29,9 @@ def frontier(
         TableName,
         typer.Option(help="Of the matrix, or what two large models are recorded to get right."),
     ] = TableName.TEXTS,
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the matrix.")] = Path(
-        "outcomes"
-    ),
-    step_times: Annotated[
-        Path | None,
-        typer.Option(
-            dir_okay=False,
-            help="What steps take on an idle machine.",
-            show_default="step_times.json of the matrix",
-        ),
-    ] = None,
-    price: Annotated[
-        list[str] | None,
-        typer.Option(help="MODEL=PRICE of a call, for the recorded pair; several times."),
-    ] = None,
+    out: OutOption = Path("outcomes"),
+    step_times: StepTimesOption = None,
+    price: PriceOption = None,
     overhead: Annotated[
         float | None,
         typer.Option(
@@ -70,10 +53,7 @@ def frontier(
     output = Output()
     with tell_failures():
         with output.working("reading"):
-            if table is TableName.RECORDED_PAIR:
-                found = _recorded_pair(data, _prices(price or []))
-            else:
-                found = _of_matrix(table, data, out, step_times)
+            found = read_table(table, data, out=out, step_times=step_times, price=price)
         charged = overhead if overhead is not None else _decision(table)
         settings = _settings(charged, seed, ablations)
         try:
@@ -91,57 +71,15 @@ def _decision(table: TableName) -> float:
 
 def _settings(overhead: float, seed: int, ablations: bool) -> "Settings":
     from tiercel.evaluation.frontier.experiment import Settings
-    from tiercel.prediction.quality import QualitySettings, fit_quality
     from tiercel.prediction.quality.featuriser import NUM_BUCKETS, NUM_FEATURES
 
     return Settings(
-        fitter=lambda train, calibration: fit_quality(
-            train, calibration, settings=QualitySettings(), seed=seed
-        ),
+        fitter=fitter(seed),
         num_signals=NUM_FEATURES - NUM_BUCKETS,
         overhead=overhead,
         seed=seed,
         with_ablations=ablations,
     )
-
-
-def _recorded_pair(data: Path, prices: dict[str, float]) -> "Table":
-    from tiercel.evaluation.frontier.recorded_pair import PRICES, read_recorded_pair
-    from tiercel.prediction.quality import features
-
-    return read_recorded_pair(
-        data, _RECORDED_SETS, lambda text: features(text, temperature=0.0), prices or PRICES
-    )
-
-
-def _of_matrix(table: TableName, data: Path, out: Path, step_times: Path | None) -> "Table":
-    from tiercel.evaluation.frontier.matrix_tables import LETTERS, LOSSY, TEXTS, matrix_table
-    from tiercel.evaluation.matrix import read_matrix
-    from tiercel.evaluation.step_cost import STEP_TIMES_FILE, StepTimes
-    from tiercel.prediction.quality import features
-
-    names = {TableName.TEXTS: TEXTS, TableName.LETTERS: LETTERS, TableName.LOSSY: LOSSY}
-    times = StepTimes.load(step_times or out / STEP_TIMES_FILE)
-    return matrix_table(
-        names[table],
-        read_matrix(out),
-        data,
-        times,
-        lambda messages: features(tuple(messages), temperature=0.0),
-    )
-
-
-def _prices(texts: list[str]) -> dict[str, float]:
-    prices = {}
-    for text in texts:
-        name, _, value = text.rpartition("=")
-        try:
-            prices[name] = float(value)
-        except ValueError:
-            raise InvalidRequest("price", text, "must be MODEL=PRICE") from None
-        if not name or prices[name] < 0:
-            raise InvalidRequest("price", text, "must be MODEL=PRICE, at least 0")
-    return prices
 
 
 def _show(output: Output, result: "Report") -> None:

@@ -39,7 +39,9 @@ class Standard:
 
     def is_contradicted(self, audits: int, harmed: int) -> bool:
         """Return whether running audits show more harm than epsilon; one may look at every one."""
-        return anytime_lower(harmed, audits, self.delta) > self.epsilon
+        # A lower bound lies below the observed share; that spares most of its computation.
+        beyond = harmed > self.epsilon * audits
+        return beyond and anytime_lower(harmed, audits, self.delta) > self.epsilon
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""What `tiercel eval frontier` and `tiercel eval learn` replay: tables of recorded answers."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiercel.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from tiercel.evaluation.frontier.beliefs import Fitter
+    from tiercel.evaluation.frontier.table import Table
+    from tiercel.evaluation.step_cost import StepTimes
+
+_RECORDED_SETS = ("gsm8k_test", "mmlu_test")
+
+OutOption = Annotated[Path, typer.Option(file_okay=False, help="Folder of the matrix.")]
+StepTimesOption = Annotated[
+    Path | None,
+    typer.Option(
+        dir_okay=False,
+        help="What steps take on an idle machine.",
+        show_default="step_times.json of the matrix",
+    ),
+]
+PriceOption = Annotated[
+    list[str] | None,
+    typer.Option(help="MODEL=PRICE of a call, for the recorded pair; several times."),
+]
+
+
+class TableName(StrEnum):
+    """What is replayed."""
+
+    TEXTS = "texts"
+    LETTERS = "letters"
+    LOSSY = "lossy"
+    RECORDED_PAIR = "recorded-pair"
+
+
+def read_table(
+    table: TableName,
+    data: Path,
+    *,
+    out: Path,
+    step_times: Path | None = None,
+    price: list[str] | None = None,
+) -> "Table":
+    """Return a table; raises InvalidRequest for one that cannot be read."""
+    if table is TableName.RECORDED_PAIR:
+        return _recorded_pair(data, _prices(price or []))
+    return _of_matrix(table, data, out, step_times)
+
+
+def read_step_times(out: Path, step_times: Path | None) -> "StepTimes":
+    """Return the step times that are named, or those of the matrix."""
+    from tiercel.evaluation.step_cost import STEP_TIMES_FILE, StepTimes
+
+    return StepTimes.load(step_times or out / STEP_TIMES_FILE)
+
+
+def fitter(seed: int) -> "Fitter":
+    """Return what fits the product's predictor of quality."""
+    from tiercel.prediction.quality import QualitySettings, fit_quality
+
+    return lambda train, calibration: fit_quality(
+        train, calibration, settings=QualitySettings(), seed=seed
+    )
+
+
+def _recorded_pair(data: Path, prices: dict[str, float]) -> "Table":
+    from tiercel.evaluation.frontier.recorded_pair import PRICES, read_recorded_pair
+    from tiercel.prediction.quality import features
+
+    return read_recorded_pair(
+        data, _RECORDED_SETS, lambda text: features(text, temperature=0.0), prices or PRICES
+    )
+
+
+def _of_matrix(table: TableName, data: Path, out: Path, step_times: Path | None) -> "Table":
+    from tiercel.evaluation.frontier.matrix_tables import LETTERS, LOSSY, TEXTS, matrix_table
+    from tiercel.evaluation.matrix import read_matrix
+    from tiercel.prediction.quality import features
+
+    names = {TableName.TEXTS: TEXTS, TableName.LETTERS: LETTERS, TableName.LOSSY: LOSSY}
+    return matrix_table(
+        names[table],
+        read_matrix(out),
+        data,
+        read_step_times(out, step_times),
+        lambda messages: features(tuple(messages), temperature=0.0),
+    )
+
+
+def _prices(texts: list[str]) -> dict[str, float]:
+    prices = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        try:
+            prices[name] = float(value)
+        except ValueError:
+            raise InvalidRequest("price", text, "must be MODEL=PRICE") from None
+        if not name or prices[name] < 0:
+            raise InvalidRequest("price", text, "must be MODEL=PRICE, at least 0")
+    return prices

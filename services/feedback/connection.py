@@ -5,19 +5,19 @@ try again.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from typing import Any, TypeVar
 
 import redis.asyncio as redis
 import structlog
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
-from services.feedback import metrics
+from services.feedback import metrics, store_url
 from tiercel.errors import InvalidRequest, NotFound, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -25,26 +25,41 @@ T = TypeVar("T")
 
 SCHEMA = 2
 NUM_PLACES = 8  # of versions that are kept whole
-_MAX_CONNECTIONS = 16
-_HINT_WAIT_S = 5.0
 _FOLDER = files("services.feedback") / "lua"
+
+# What a step is run with: its keys, its arguments.
+Call = tuple[Sequence[str], Sequence[str | int | float]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A Lua script that runs as one."""
+
+    text: str
+
+    @cached_property
+    def sha(self) -> str:
+        """Return the name under which a server keeps it."""
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
 class Connection:
-    """Scripts and keys behind one URL; any number of replicas may share it."""
+    """Steps and keys behind one URL; any number of replicas may share it."""
 
     def __init__(self, url: str, *, namespace: str, timeout_s: float) -> None:
         """Connect on first use. Raises InvalidRequest, without the URL, if that is malformed."""
         self._timeout_s = timeout_s
         self._prefix = f"{{{namespace}}}:feedback:{SCHEMA}:"
-        self.client = redis.Redis.from_pool(_pool(url, timeout_s))
+        self.client = store_url.connect(url, timeout_s)
+        self._free = asyncio.Semaphore(store_url.MAX_CONNECTIONS)
         self._under_way: set[asyncio.Task[Any]] = set()
         self._up: bool | None = None
 
-    def script(self, *names: str) -> AsyncScript:
+    @staticmethod
+    def step(*names: str) -> Step:
         """Return the Lua step of these parts, what all steps share before it."""
         parts = [(_FOLDER / f"{part}.lua").read_text() for part in ("cells", *names)]
-        return self.client.register_script("".join(parts))
+        return Step("".join(parts))
 
     def key(self, name: str) -> str:
         """Return the key of that name."""
@@ -60,11 +75,35 @@ class Connection:
 
     async def hints(self) -> AsyncGenerator[None, None]:
         """Yield whenever something may have changed; hints get lost. Raises Unavailable."""
-        async with self._answering(), self.client.pubsub() as subscription:
-            await subscription.subscribe(self.key("changes"))
+        channel = self.key("changes")
+        async with self._answering(), store_url.listening(self.client, channel) as subscription:
             while True:
-                if await subscription.get_message(timeout=_HINT_WAIT_S):
+                if await subscription.get_message(timeout=store_url.HEALTH_CHECK_S):
                     yield
+
+    async def run(self, step: Step, *calls: Call) -> list[Any]:
+        """Return the reply to each call of a step; all are sent together.
+
+        To be awaited within `finished`. If some fail the others have been done.
+        """
+        replies = await self._send(step, calls)
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:  # a server that was restarted, or a new master
+            await self.client.script_load(step.text)
+            again = await self._send(step, [calls[i] for i in unknown])
+            for i, reply in zip(unknown, again, strict=True):
+                replies[i] = reply
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    async def _send(self, step: Step, calls: Sequence[Call]) -> list[Any]:
+        async with self.client.pipeline(transaction=False) as pipeline:
+            for keys, arguments in calls:
+                # Not `evalsha`, which a Cluster's pipeline refuses: it cannot load what is missing.
+                pipeline.execute_command("EVALSHA", step.sha, len(keys), *keys, *arguments)
+            return list(await pipeline.execute(raise_on_error=False))
 
     async def finished(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work that goes on if the caller is cancelled; raises Unavailable if it fails.
@@ -79,11 +118,14 @@ class Connection:
     async def close(self) -> None:
         """Finish what is under way and disconnect."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
-        await self.client.aclose()
+        await store_url.close(self.client)
 
     async def _timed(self, work: Coroutine[Any, Any, T]) -> T:
-        async with self._answering(), asyncio.timeout(self._timeout_s):
-            return await work
+        try:
+            async with self._answering(), asyncio.timeout(self._timeout_s), self._free:
+                return await work
+        finally:
+            work.close()  # not even begun, where no connection was free in time
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
@@ -95,13 +137,19 @@ class Connection:
         """Turn every way in which the store fails into Unavailable; its texts may hold secrets."""
         try:
             yield
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             if isinstance(error, ResponseError):
                 _raise_own(str(error))
             self._report(up=False, reason=type(error).__name__)
+            await self._look_again()
             raise Unavailable("the store of what is learned does not answer") from None
         else:
             self._report(up=True)
+
+    async def _look_again(self) -> None:
+        """Have a Cluster's client ask anew who holds our keys; it sees no node that hangs."""
+        if isinstance(self.client, redis.RedisCluster):
+            await self.client.aclose()
 
     def _report(self, *, up: bool, reason: str = "") -> None:
         metrics.store_up.set(up)
@@ -119,21 +167,3 @@ def _raise_own(message: str) -> None:
         raise InvalidRequest("event", rest, "must be finite and not negative") from None
     if word == "UNKNOWN":
         raise NotFound(f"no {rest} is kept; the history names those that are") from None
-
-
-def _pool(url: str, timeout_s: float) -> redis.BlockingConnectionPool:
-    try:
-        return redis.BlockingConnectionPool.from_url(
-            url,
-            max_connections=_MAX_CONNECTIONS,
-            timeout=timeout_s,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s / 2,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=_HINT_WAIT_S,
-            decode_responses=True,
-            protocol=2,
-        )
-    except ValueError:
-        why = "must be redis://, rediss:// or unix://, host, port and options well-formed"
-        raise InvalidRequest("redis_url", "(not shown)", why) from None

@@ -28,7 +28,7 @@ class Operators:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._operate = connection.script("operate")
+        self._operate = connection.step("operate")
 
     async def freeze(self, *, frozen: bool, author: str, reason: str) -> int:
         """Learn no further, or learn again; return the version. Raises Unavailable."""
@@ -92,8 +92,9 @@ class Operators:
         keys = [*self._connection.keys("state", "cells", "history"), *self._connection.places()]
         channel = self._connection.key("changes")
         said = [_one_line(author), _one_line(reason)]
-        step = self._operate(keys, [what, *said, channel, *arguments])
-        return int(await self._connection.finished(step))
+        call = keys, [what, *said, channel, *arguments]
+        [version] = await self._connection.finished(self._connection.run(self._operate, call))
+        return int(version)
 
     async def _entries(self, limit: int) -> list[str]:
         key = self._connection.key("history")

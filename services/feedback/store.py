@@ -52,8 +52,8 @@ class Store:
         """
         self._connection, self._memory = connection, memory
         self._steering, self._pacing = steering or Steering(), pacing
-        self._apply = connection.script("follow", "pace", "trial", "apply")
-        self._read, self._rate = connection.script("read"), connection.script("trial", "rate")
+        self._apply = connection.step("follow", "pace", "trial", "apply")
+        self._read, self._rate = connection.step("read"), connection.step("trial", "rate")
         self.hints = connection.hints
 
     async def apply(
@@ -76,14 +76,8 @@ class Store:
         return await self._connection.finished(self._read_news(have))
 
     async def _apply_all(self, events: Sequence[Event], goals: Mapping[Cell, Goal]) -> list[bool]:
-        async with self._connection.client.pipeline(transaction=False) as pipeline:
-            for event in events:
-                arguments = self._arguments(event, goals)
-                await self._apply(self._event_keys(event), arguments, client=pipeline)
-            replies = await pipeline.execute(raise_on_error=False)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
+        calls = [(self._event_keys(event), self._arguments(event, goals)) for event in events]
+        replies = await self._connection.run(self._apply, *calls)
         return [reply != 0 for reply in replies]
 
     def _event_keys(self, event: Event) -> list[str]:
@@ -137,7 +131,7 @@ class Store:
     async def _read_news(self, have: Snapshot | None) -> Snapshot | None:
         seen: list[str | int] = [have.epoch, have.version] if have else ["", 0]
         keys = self._connection.keys("state", "cells")
-        reply = await self._read(keys, [*seen, uuid.uuid4().hex])
+        [reply] = await self._connection.run(self._read, (keys, [*seen, uuid.uuid4().hex]))
         return self._snapshot(*reply) if len(reply) > 2 else None
 
     async def _rate_once(self, rating: Rating) -> bool:
@@ -154,7 +148,8 @@ class Store:
             _ms(3600.0),
             repr(self._memory.max_rater_weight),
         ]
-        return bool(await self._rate(keys, arguments))
+        [reply] = await self._connection.run(self._rate, (keys, arguments))
+        return bool(reply)
 
     def _snapshot(
         self,

@@ -78,14 +78,41 @@ async def test_neither_errors_nor_logs_show_the_password(
         f"unix://user:hunter2@{valkey.socket}",
         "redis://:hunter2@localhost:1/0",
         "rediss://:hunter2@localhost:1/0",
+        "redis+sentinel://:hunter2@localhost:1,localhost:1/mymaster",
+        "rediss+sentinel://localhost:1/mymaster?sentinel_password=hunter2",
+        "redis+cluster://:hunter2@localhost:1",
+        "rediss+cluster://:hunter2@localhost:1/0",
     ):
         with pytest.raises(Unavailable) as caught:
             await open_store(url).apply([outcome()])
         assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r}"
-    for url in ("nosuch://:hunter2@host", "redis://:hunter2@host:port", "redis://:hunter2@[host"):
-        with pytest.raises(InvalidRequest) as refused:
-            open_store(url)
-        assert "hunter2" not in str(refused.value)
     output = capfd.readouterr()
     assert "does not answer" in output.out + output.err
     assert "hunter2" not in output.out + output.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nosuch://:hunter2@host",
+        "redis://:hunter2@host:port",
+        "redis://:hunter2@[host",
+        "redis://:hunter2@host?nosuch=option",
+        "redis+nosuch://:hunter2@host",
+        "nosuch+cluster://:hunter2@host",
+        "redis+sentinel://:hunter2@host",
+        "redis+sentinel://:hunter2@host/",
+        "redis+sentinel://:hunter2@host/mymaster/first",
+        "redis+sentinel://:hunter2@/mymaster",
+        "redis+sentinel://:hunter2@host,/mymaster",
+        "redis+sentinel://host/mymaster?sentinel_password=hunter2&nosuch=option",
+        "redis+cluster://:hunter2@host:port",
+        "redis+cluster://:hunter2@host/1",
+        "redis+cluster://:hunter2@host?db=1",
+        "redis+cluster://:hunter2@host?nosuch=option",
+    ],
+)
+async def test_a_malformed_url_is_refused_and_not_shown(url: str, open_store: OpenStore):
+    with pytest.raises(InvalidRequest, match="redis_url") as refused:
+        open_store(url)
+    assert "hunter2" not in str(refused.value)

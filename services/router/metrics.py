@@ -51,3 +51,8 @@ num_draft_scores = Counter(
 num_studies = Counter(
     "tiercel_router_studies", "Answers studied off the requests' path, and how", ["study", "result"]
 )
+num_audits = Counter(
+    "tiercel_router_audits",
+    "Answers audited, by rule, purpose (certifying or running) and result (harmed or unharmed)",
+    ["rule", "purpose", "result"],
+)

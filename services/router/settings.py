@@ -1,6 +1,7 @@
 """Settings of the router."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -78,6 +79,39 @@ class Settings(config.Settings):
         le=1,
         description="share of answers in which idle drafters with a model are scored afterwards;"
         " look-ups are scored in all, unless this is 0",
+    )
+    audit_share: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="share of the answers under a lossy rule that are audited: given once more"
+        " under exact, afterwards, and compared",
+    )
+    certifying_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="share of the answers given under exact for want of a certified strictness"
+        " that are given once more under the rule, to nobody, and compared",
+    )
+    audit_method: Literal["likelihood", "judge", "score"] = Field(
+        default="likelihood",
+        description="what tells whether an answer is worse than that of exact: likelihood, judge"
+        " or score",
+    )
+    audit_delta: float = Field(
+        default=0.1,
+        ge=0,
+        allow_inf_nan=False,
+        description="nats per token by which a worse answer is less likely to its root",
+    )
+    audit_judge: str = Field(
+        default="", description="tier that judges both answers, for the method judge"
+    )
+    audit_grader: str = Field(
+        default="",
+        description="module:function that scores a prompt and an answer, both texts, from 0 to 1,"
+        " for the method score",
     )
     max_spooled: int = Field(default=100_000, ge=1, description="outcomes that may wait on disk")
     allowed_addresses: list[str] = Field(

@@ -6,10 +6,12 @@ from dataclasses import replace
 from services.router.learned import Advice
 from tiercel.plan_text import Outline
 from tiercel.sessions import Objective
+from tiercel.strictness.certification import Standard
 from tiercel.types import Acceptance, Plan, Rule
 
 # Plans are also read by people, and feedback tells strictnesses apart from 5e-4 on.
 _DIGITS = 4
+_FIRST_LEVEL = Standard().levels[0]
 
 
 def left_open(
@@ -42,6 +44,21 @@ def settled(plan: Plan, acceptance: Acceptance | None, advice: Advice, kind: str
     """Return the plan under the caller's rule, if there is one, its strictness a number."""
     asked = plan.acceptance if acceptance is None else acceptance
     return replace(plan, acceptance=_number(asked, advice, kind))
+
+
+def next_level(rule: Rule, advice: Advice, kind: str) -> float | None:
+    """Return the strictness that audits are to try next for the kind, None where they need not.
+
+    Feedback tries nothing of a rule that it never heard of: the first audit tells it.
+    """
+    policy = advice.policy
+    if not policy.epoch or policy.frozen:
+        return None
+    known = advice.strictness(rule, kind)
+    if known is None:
+        return _FIRST_LEVEL
+    has_ended = known.certified or known.strictness >= 1.0
+    return None if has_ended else known.strictness
 
 
 def explained(asked: Acceptance | None, in_force: Acceptance) -> str:

@@ -15,9 +15,10 @@ from tiercel.errors import InvalidRequest
 from tiercel.evaluation.evidence import Evidence
 from tiercel.evaluation.generation import Generated
 from tiercel.evaluation.items import Item
+from tiercel.evaluation.judging.question import Contest
 from tiercel.evaluation.judging.stories import compare_columns, trial
 from tiercel.evaluation.judging.texts import Answered, AnswerText
-from tiercel.evaluation.judging.tier_judge import Contest, judge
+from tiercel.evaluation.judging.tier_judge import judge
 from tiercel.models.resolve import resolve
 from tiercel.types import FinishReason
 

@@ -6,8 +6,9 @@ from itertools import combinations
 
 from tiercel.evaluation.generation import ColumnDecoder
 from tiercel.evaluation.judging.length_control import LengthControlled, length_controlled
+from tiercel.evaluation.judging.question import Contest
 from tiercel.evaluation.judging.texts import Answered
-from tiercel.evaluation.judging.tier_judge import Contest, judge
+from tiercel.evaluation.judging.tier_judge import judge
 from tiercel.evaluation.statistics import Estimate, estimate
 
 

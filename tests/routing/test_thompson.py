@@ -70,6 +70,9 @@ def test_a_budget_weighs_cost_and_not_seconds(inner):
     policy = Budgeted(inner)
     assert chosen(policy, situation(QUICK, CHEAP)) == "quick"
     assert chosen(policy, situation(QUICK, CHEAP, budget_weight=0.001)) == "quick"
+    equal = (replace(CHEAP, quality=0.7), QUICK)
+    assert chosen(policy, situation(*equal, budget_weight=0.0)) == "quick", "nothing presses"
+    assert chosen(policy, situation(*equal, budget_weight=0.001)) == "cheap"
     odds = policy.weigh(situation(QUICK, CHEAP, budget_weight=0.1, may_escalate=True))
     assert odds.probabilities == {"cheap": 1.0}
     assert odds.reason.startswith("cost for seconds, to keep the budget: ")

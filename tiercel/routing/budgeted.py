@@ -8,8 +8,8 @@ from tiercel.routing.policy import Odds, Policy, Situation
 class Budgeted:
     """Has the inner policy weigh cost in place of seconds, by the weight that keeps the budget.
 
-    Without a budget, or where the caller or the operator says what a second is worth, it is the
-    inner policy. The best policy within a mean cost is the best of quality - weight * cost, whereas
+    Without a budget or any pressure of it, or where the caller or the operator says what a second
+    is worth, it is the inner policy. The best policy within a mean cost is the best of quality - weight * cost, whereas
     seconds would not do: a dear tier may well be the quickest.
     """
 
@@ -20,7 +20,7 @@ class Budgeted:
     def weigh(self, situation: Situation) -> Odds:
         """Return the inner odds."""
         said = self._cost_weight or situation.wishes.cost_weight is not None
-        if situation.budget_weight is None or said:
+        if not situation.budget_weight or said:
             return self._policy.weigh(situation)
         wishes = replace(situation.wishes, cost_weight=situation.budget_weight)
         forecasts = tuple(replace(one, seconds=one.cost) for one in situation.forecasts)

@@ -9,8 +9,8 @@ class Budgeted:
     """Has the inner policy weigh cost in place of seconds, by the weight that keeps the budget.
 
     Without a budget or any pressure of it, or where the caller or the operator says what a second
-    is worth, it is the inner policy. The best policy within a mean cost is the best of quality - weight * cost, whereas
-    seconds would not do: a dear tier may well be the quickest.
+    is worth, it is the inner policy. The best policy within a mean cost is the best of quality -
+    weight * cost, whereas seconds would not do: a dear tier may well be the quickest.
     """
 
     def __init__(self, policy: Policy, cost_weight: float = 0.0) -> None:

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from services.feedback import embedded
 from services.feedback.connection import Connection
+from services.feedback.drift import DriftGuard
 from services.feedback.estimates import Estimator
 from services.feedback.guardrail import Guardrail
 from services.feedback.guards import Guards
@@ -38,6 +39,7 @@ async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
             keep_every_s=settings.keep_every_s,
             max_ratings_per_rater=settings.max_ratings_per_rater,
             max_rater_weight=settings.max_rater_weight,
+            vigilance=settings.vigilance(),
             audits_per_level=strictness.standard.num_audits,
         )
         connection = Connection(
@@ -55,7 +57,11 @@ async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
                 trials=trials,
                 pacing=pacing,
             ),
-            Guards(Guardrail(strictness, operators), TrialGuard(trials, operators)),
+            Guards(
+                Guardrail(strictness, operators),
+                TrialGuard(trials, operators),
+                DriftGuard(memory.vigilance, operators),
+            ),
             poll_s=settings.poll_s,
             push_interval_s=settings.push_interval_s,
         )

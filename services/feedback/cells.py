@@ -75,7 +75,7 @@ class Cell:
     @property
     def fades(self) -> bool:
         """Whether old events weigh less: a certificate counts audits, whenever they were."""
-        return self.subject[0] not in ("level", "strictness", "pacing", "trial")
+        return self.subject[0] not in ("level", "strictness", "pacing", "trial", "drift")
 
     @classmethod
     def named(cls, name: str) -> "Cell":

@@ -62,6 +62,10 @@ class Operators:
         names = [cell.name for cell in levels]
         return await self._do("withdraw", author, reason, led.name, str(num_audits), *names)
 
+    async def alarm(self, *, author: str, reason: str) -> int:
+        """Learn no further, unless that is so already; return the version. Raises Unavailable."""
+        return await self._do("alarm", author, reason)
+
     async def end_trial(self, policy: str, incumbent: str, *, author: str, reason: str) -> int:
         """Have a policy on trial decide no more; return the version. Raises Unavailable."""
         return await self._do("end_trial", author, reason, trial_name(policy, incumbent))

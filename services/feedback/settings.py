@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from services.feedback.drift import Vigilance
 from services.feedback.strictness import StrictnessLearning
 from services.feedback.trials import Allowance
 from tiercel import config
@@ -145,6 +146,18 @@ class Settings(config.Settings):
     trial_quality: float = Field(
         default=0.05, ge=0, lt=1, description="score by which its answers may be rated lower"
     )
+    drift_run_length: float = Field(
+        default=1e6,
+        ge=0,
+        le=1e12,
+        description="watched values for each false alarm of drift, on average; 0: no alarm",
+    )
+    drift_tolerance: float = Field(
+        default=0.5, gt=0, description="standard deviations by which a watched mean may move"
+    )
+    drift_warm_up: int = Field(
+        default=200, ge=20, description="values that tell the mean from which drift is seen"
+    )
     poll_s: float = Field(default=3.0, gt=0, description="seconds between looks for a change")
     push_interval_s: float = Field(
         default=1.0, gt=0, description="least seconds between two pushes to a router"
@@ -187,6 +200,10 @@ class Settings(config.Settings):
             cost=self.trial_cost,
             quality=self.trial_quality,
         )
+
+    def vigilance(self) -> Vigilance:
+        """Return how sure an alarm of drift must be."""
+        return Vigilance(self.drift_run_length, self.drift_tolerance, self.drift_warm_up)
 
     def store_url(self) -> str:
         """Return the URL of Redis, empty for the embedded one; raises InvalidRequest."""

@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from services.feedback.cells import ALL_KINDS, Cell, Snapshot, Sums, faded, rated_cells
 from services.feedback.connection import Connection
 from services.feedback.deltas import deltas
+from services.feedback.drift import Vigilance, streams
 from services.feedback.pacing import paced
 from services.feedback.strictness import Goal, Remark, remarks
 from services.feedback.trials import told, trial_named, unit_of
@@ -33,6 +34,7 @@ class Memory:
     keep_every_s: float = 600.0  # how often a whole version is kept, to roll back to
     max_ratings_per_rater: int = 600  # that are learned from in an hour
     max_rater_weight: float = 10.0  # ratings of one rater in an hour that have full weight
+    vigilance: Vigilance = field(default_factory=Vigilance)
     audits_per_level: int = 59  # later ones at the same level are not counted
 
 
@@ -52,8 +54,8 @@ class Store:
         """
         self._connection, self._memory = connection, memory
         self._steering, self._pacing = steering or Steering(), pacing
-        self._apply = connection.step("follow", "pace", "trial", "apply")
-        self._read, self._rate = connection.step("read"), connection.step("trial", "rate")
+        self._apply = connection.step("follow", "pace", "trial", "drift", "apply")
+        self._read, self._rate = connection.step("read"), connection.step("trial", "drift", "rate")
         self.hints = connection.hints
 
     async def apply(
@@ -101,6 +103,7 @@ class Store:
             arguments += self._remark(remark)
         arguments += paced(event, self._pacing)
         arguments += told(event, 2 * memory.max_cells)
+        arguments += self._watched(event)
         for cell, sums in deltas(event):
             half_life = _ms(memory.half_life_s) if cell.fades else 0
             most = memory.audits_per_level if cell.subject[0] == "level" else ""
@@ -125,6 +128,13 @@ class Store:
             numbers += f" {event.predicted_quality!r}"
         return "\n".join([numbers, *names]) if names else ""
 
+    def _watched(self, event: Event) -> list[str | int | float]:
+        """Return what of an event is watched for drift, as drift.lua reads it."""
+        vigilance = self._memory.vigilance
+        found = list(streams(event)) if vigilance.run_length else []
+        told = [part for cell, x in found for part in (cell.name, self._limit(cell), repr(x))]
+        return [*vigilance.said(), len(found), *told]
+
     def _limit(self, cell: Cell) -> int:
         return self._memory.max_cells * (2 if cell.kind == ALL_KINDS else 1)
 
@@ -147,6 +157,7 @@ class Store:
             self._memory.max_ratings_per_rater,
             _ms(3600.0),
             repr(self._memory.max_rater_weight),
+            *self._memory.vigilance.said(),
         ]
         [reply] = await self._connection.run(self._rate, (keys, arguments))
         return bool(reply)

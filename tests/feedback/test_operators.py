@@ -98,7 +98,7 @@ async def test_a_part_is_forgotten_by_itself(stub: Stub):
     await stub.Reset(pb.ResetRequest(what="pairs", reason="new drafter"))
     assert await learned(stub) == []
     lines = [json.loads(line) for line in (await exported(stub)).splitlines()[1:]]
-    assert {json.loads(line["cell"])[0] for line in lines} == {"tier", "level"}
+    assert {json.loads(line["cell"])[0] for line in lines} == {"tier", "level", "drift"}
     await stub.Reset(pb.ResetRequest())
     assert len((await exported(stub)).splitlines()) == 1
 

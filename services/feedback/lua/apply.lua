@@ -5,7 +5,7 @@
 -- ARGV: how long the mark lives (ms), channel for hints, how often a version is kept (ms), the cells
 --   that ratings of the decision concern, as `rate` has them (empty: none), how long the decision is
 --   known (ms); then the remarks on strictness, what the answer's cost means for the budget,
---   the part in a trial, and the changes.
+--   the part in a trial, what is watched for drift, and the changes.
 -- Returns the new version, 0 if the event was known, -1 if nothing is learned now. Nothing is
 -- written unless all is sound.
 local state, cells, mark, decision, ratings, history, unit = unpack(KEYS, 1, 7)
@@ -16,7 +16,8 @@ local remarks, after = remarks_of(6)
 if not remarks then return redis.error_reply('UNSOUND ' .. after) end
 local cost, further = cost_of(after)
 if cost == nil then return redis.error_reply('UNSOUND ' .. further) end
-local part, rest = part_of(further)
+local part, behind = part_of(further)
+local said, rest = watched_at(behind)
 local changes, unsound = changes_of(rest)
 if not changes then return redis.error_reply('UNSOUND ' .. unsound) end
 
@@ -42,12 +43,14 @@ for _, change in ipairs(changes) do add(state, cells, now, change) end
 for _, remark in ipairs(remarks) do follow(cells, now, remark) end
 if cost then pace(cells, now, cost) end
 if part then try(state, cells, now, part) end
+for _, stream in ipairs(said) do watch(state, cells, now, said, stream) end
 -- Ratings that came before the outcome.
 if rated ~= '' then
   local early = redis.call('HVALS', ratings)
-  for i, said in ipairs(early) do
-    local score, weight = string.match(said, '^(%S+) ?(%S*)$')
+  for i, text in ipairs(early) do
+    local score, weight = string.match(text, '^(%S+) ?(%S*)$')
     rate(state, cells, now, rated, tonumber(score), tonumber(weight) or 1)
+    if weight == '' then watch_score(state, cells, now, said, rated, tonumber(score)) end
     if i == 1 then rate_arm(state, cells, now, rated, tonumber(score)) end
   end
 end

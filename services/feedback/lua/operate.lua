@@ -1,8 +1,8 @@
 -- Changes what is learned as a whole, as an operator or a guardrail asks, and notes it.
 --
 -- KEYS: the state, the cells, the history, the places of kept versions.
--- ARGV: freeze, thaw, roll_back, reset, withdraw, end_trial or import; who asks; why; channel for
---   hints; then: of a rollback the version, of a reset the beginning of the cells' names, of a
+-- ARGV: freeze, alarm, thaw, roll_back, reset, withdraw, end_trial or import; who asks; why;
+--   channel for hints; then: of a rollback the version, of a reset the beginning of the cells' names, of a
 --   withdrawal the strictness with the audits that it must have, and what else goes, of a trial
 --   policy and incumbent, of an import the new epoch and the cells, name and sums. What was learned
 --   is kept first, so that it can be put back; trials go on, or are over, whatever is put back.
@@ -21,7 +21,7 @@ end
 local function is_of_trial(name) return string.sub(name, 1, 9) == '["trial",' end
 
 local DONE = {
-  freeze = 'frozen', thaw = 'thawed', roll_back = 'rolled back', reset = 'reset',
+  freeze = 'frozen', alarm = 'frozen', thaw = 'thawed', roll_back = 'rolled back', reset = 'reset',
   withdraw = 'reset', end_trial = 'trial', import = 'imported'
 }
 
@@ -35,13 +35,20 @@ end
 if what == 'end_trial' and redis.call('HEXISTS', state, 'ended:' .. ARGV[5]) == 1 then
   return tonumber(redis.call('HGET', state, 'version'))
 end
+if what == 'alarm' and frozen(state) then
+  return tonumber(redis.call('HGET', state, 'version') or '0')
+end
 local put_back = place and redis.call('HGETALL', places[place])
 local kept = keep(state, cells, places, now)
 
-if what == 'freeze' then
+if what == 'freeze' or what == 'alarm' then
   redis.call('HSET', state, 'frozen', '1', 'frozen_reason', reason)
 elseif what == 'thaw' then
   redis.call('HDEL', state, 'frozen', 'frozen_reason')
+  -- What is watched for drift begins anew: it may be as it is now from now on.
+  for _, name in ipairs(redis.call('HKEYS', cells)) do
+    if string.sub(name, 1, 9) == '["drift",' then redis.call('HDEL', cells, name) end
+  end
 elseif what == 'roll_back' then
   for _, name in ipairs(redis.call('HKEYS', cells)) do
     if not is_of_trial(name) then redis.call('HDEL', cells, name) end

@@ -22,6 +22,7 @@ class Proxy:
         self._serving: set[asyncio.Task[None] | None] = set()
         self.delay_s = 0.0
         self.garble: Callable[[bytes], bytes] | None = None  # of answers
+        self._bytes_left: int | None = None  # on the way to the target; None: any number
         self.num_connections = 0
 
     def stall(self) -> None:
@@ -32,8 +33,13 @@ class Proxy:
         """Let nothing through that comes from the target; what goes there still does."""
         self._answers_flow.clear()
 
+    def let_through(self, num_bytes: int) -> None:
+        """Stall once so many bytes more have gone to the target."""
+        self._bytes_left = num_bytes
+
     def flow(self) -> None:
         """Let everything through again, what was held back first."""
+        self._bytes_left = None
         self._flows.set()
         self._answers_flow.set()
 
@@ -92,12 +98,26 @@ class Proxy:
                 await self._flows.wait()
                 if is_answer:
                     await self._answers_flow.wait()
+                elif self._bytes_left is not None:
+                    data = await self._first_of(data, sink)
                 sink.write(self.garble(data) if is_answer and self.garble else data)
                 await sink.drain()
             if sink.can_write_eof():
                 sink.write_eof()
         except OSError:
             sink.transport.abort()
+
+    async def _first_of(self, data: bytes, sink: asyncio.StreamWriter) -> bytes:
+        """Send what may go through; return the rest once all may."""
+        assert self._bytes_left is not None
+        first, rest = data[: self._bytes_left], data[self._bytes_left :]
+        self._bytes_left -= len(first)
+        sink.write(first)
+        await sink.drain()
+        if rest:
+            self._flows.clear()
+            await self._flows.wait()
+        return rest
 
 
 def one_bit_wrong(data: bytes) -> bytes:

@@ -21,7 +21,8 @@ class Settings(config.Settings):
     address: str = Field(default="localhost:50070", description="host:port to listen on")
     redis_url: SecretStr = Field(
         default=SecretStr(""),
-        description="redis://, rediss:// or unix:// URL; empty for an embedded Valkey",
+        description="URL of Redis: redis://, rediss://, unix://, redis+sentinel:// or"
+        " redis+cluster://; empty for an embedded Valkey",
     )
     redis_url_file: Path | None = Field(
         default=None, description="file that holds the URL, such as a mounted secret"

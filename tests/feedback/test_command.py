@@ -16,6 +16,7 @@ from tests.feedback.outcomes import outcome
 from tests.feedback.servers import RedisServer
 from tests.feedback.strictness import certifying
 from tests.feedback.test_events import answered
+from tests.feedback.trials import both, shadow, tried
 from tiercel import rpc
 from tiercel.cli.__main__ import app
 from tiercel.clients.feedback import FeedbackClient
@@ -101,3 +102,20 @@ async def test_what_cannot_be_done_is_one_line(address: str, arguments: tuple[st
 async def test_without_a_service_it_says_so():
     result = await tiercel(free_address(), "show")
     assert result.exit_code == 1 and result.stderr.startswith("tiercel: ")
+
+
+async def test_trials_are_shown_and_begun_anew(address: str):
+    client = FeedbackClient(address)
+    await client.report([*both(5), *(tried(failure="Unavailable") for _ in range(60)), shadow(0.5)])
+    await client.close()
+    told = await done(address, "show")
+    assert "rolled back: failure is worse than that of static" in " ".join(told.split())
+    assert "utility in the shadow: odds of 0.500 for what was taken in 1 requests" in told
+    [row] = [
+        line.split() for line in told.splitlines() if "failure" in line and "rolled" not in line
+    ]
+    assert row[:4] == ["utility", "failure", "0.923", "0.000"]
+    [trial] = json.loads(await done(address, "show", "--json"))["trials"]
+    assert (trial["num_requests"], trial["num_incumbent"]) == (65, 5)
+    await done(address, "reset", "trials", "--reason", "repaired")
+    assert "trials" not in await done(address, "show")

@@ -98,7 +98,7 @@ def rollback(
 def reset(
     what: Annotated[
         str,
-        typer.Argument(help="pairs, tiers, strictness, qualities or budget; else everything."),
+        typer.Argument(help="pairs, tiers, strictness, qualities, trials, budget; else all."),
     ] = "",
     *,
     reason: ReasonOption = "",

@@ -1,5 +1,6 @@
 """What is learned, as tables for people."""
 
+from tiercel.cli import trial_tables
 from tiercel.cli.output import Output
 from tiercel.cli.statistics import number
 from tiercel.learning import (
@@ -33,6 +34,7 @@ def show(output: Output, policy: LearnedPolicy) -> None:
         if rows:
             output.line()
             output.table(title, columns, rows)
+    trial_tables.show(output, policy.trials)
     if policy.pacing is not None:
         output.line()
         output.line(_budget(policy.pacing, policy.cost_weight or 0.0))

@@ -28,6 +28,7 @@ class DistilledTier:
         self.name, self._model = name, model
         self._slots = Slots(name, max_sessions)
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._scorer = DistilledScorer(name, model, self._executor)
         self._born = time.monotonic()
         manifest = model.manifest
         drafts = Drafts(
@@ -59,12 +60,13 @@ class DistilledTier:
             max_sessions=self._slots.most,
             num_waiting_passes=0,
             uptime_s=time.monotonic() - self._born,
+            speed=self._scorer.speed,
         )
 
     async def score(self, ask: ScoreAsk, deadline: float) -> Scores:
         """Say what would have been drafted; raises as `scoring` and `DistilledScorer` do."""
         async with scoring(self._slots, deadline):
-            scored = await DistilledScorer(self.name, self._model, self._executor).scored(ask)
+            scored = await self._scorer.scored(ask)
         return Scores(tuple(scored), self.name)
 
     async def close(self) -> None:

@@ -178,7 +178,9 @@ async def test_its_scores_are_what_it_drafts_in_each_place(fleet: Fleet, taught,
     fingerprint, params = root.tier.tokenizer.fingerprint, SamplingParams(**sampling)
     texts = (TokenIds(tuple(told), fingerprint),)
     asked = ScoreAsk(TokenIds((40, 41), fingerprint), texts, params)
+    assert drafter.tier.describe().speed.pass_s == 0
     [scored] = (await score(fleet.channel(drafter), asked, timeout_s=150.0)).continuations
+    assert drafter.tier.describe().speed.pass_s > 0
     assert scored.token_ids == tuple(told) and not scored.logprobs
     first, *choices = [choice.token_id for choice in scored.choices]
     assert first is None

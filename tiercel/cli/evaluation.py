@@ -17,6 +17,7 @@ from tiercel.cli.evaluation_sheet import ratings, sheet
 from tiercel.cli.evaluation_stories import stories
 from tiercel.cli.evaluation_tiers import SpecialistsOption
 from tiercel.cli.frontier import frontier
+from tiercel.cli.learn import learn
 from tiercel.cli.ope import ope
 from tiercel.cli.output import Output
 from tiercel.cli.running import fail, tell_failures
@@ -40,6 +41,7 @@ app.command()(ratings)
 app.command()(stories)
 
 app.command()(frontier)
+app.command()(learn)
 app.command()(ope)
 
 # Of the extra `train`.

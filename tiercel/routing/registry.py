@@ -45,21 +45,22 @@ def make(name: str, settings: PolicySettings) -> Policy:
     fit.
     """
     if ":" in name:
-        return _imported(name)(settings)
+        return cast(Factory, imported("policy", name))(settings)
     if name not in POLICIES:
         raise NotFound(f"no policy {name!r}; the policies are {', '.join(POLICIES)}")
     return POLICIES[name](settings)
 
 
-def _imported(name: str) -> Factory:
+def imported(what: str, name: str) -> Callable[..., object]:
+    """Return what `module:attribute` names; raises InvalidRequest if it is nothing to call."""
     module, _, attribute = name.partition(":")
     try:
         factory = getattr(import_module(module), attribute)
     except (ImportError, ValueError, AttributeError) as error:
-        raise InvalidRequest("policy", name, f"cannot be imported: {error}") from None
+        raise InvalidRequest(what, name, f"cannot be imported: {error}") from None
     if not callable(factory):
-        raise InvalidRequest("policy", name, "is no factory: it cannot be called")
-    return cast(Factory, factory)
+        raise InvalidRequest(what, name, "is no factory: it cannot be called")
+    return cast(Callable[..., object], factory)
 
 
 def _metallm(settings: PolicySettings) -> Policy:

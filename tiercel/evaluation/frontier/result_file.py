@@ -6,14 +6,13 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from tiercel.evaluation.frontier.experiment import Report
 from tiercel.shard_folder import write_whole
 
 SCHEMA = 1
 
 
-def write_report(path: Path, report: Report) -> None:
-    """Write a report; the file appears whole."""
+def write_report(path: Path, report: Any) -> None:
+    """Write a report, which is a dataclass; the file appears whole."""
     content = {"schema_version": SCHEMA, **plain(report)}
     write_whole(path, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
 

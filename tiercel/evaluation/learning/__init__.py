@@ -1,0 +1,1 @@
+"""Online learners on replayed requests: regret, recovery from changes, coverage of harm."""

@@ -1,0 +1,198 @@
+"""The whole replay on one table: learners, changes, a new drafter, harm; no file is written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tiercel.evaluation.frontier.provenance import Provenance, provenance
+from tiercel.evaluation.learning.audits import Auditing
+from tiercel.evaluation.learning.coverage import Coverage, OverTime, covered, naive_errors
+from tiercel.evaluation.learning.drafters import Drafting, DraftingResult, Pace, with_new_drafter
+from tiercel.evaluation.learning.harm import HarmCurve
+from tiercel.evaluation.learning.learner import FOREVER, Factory
+from tiercel.evaluation.learning.learners import GREEDY, LEARNERS, METALLM, THOMPSON
+from tiercel.evaluation.learning.prepared import Prepared
+from tiercel.evaluation.learning.replay import ALL, CONDITIONS, Stream
+from tiercel.evaluation.learning.scenarios import Curves, Result, Scale, run, scenarios
+
+Told = Callable[[str], None]
+GOAL = 300
+"""Requests within which a learner is to be back."""
+HALF_LIVES = (50.0, 100.0, 200.0, 400.0, FOREVER)
+RUNNING_SHARES = (0.02, 0.2)
+SCORED_SHARES = (0.05, 0.0)
+# What has no use for scores is replayed once.
+_LEARNING = (THOMPSON, GREEDY, METALLM)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a replay is made."""
+
+    scale: Scale = field(default_factory=Scale)
+    half_life: float = 200.0  # requests
+    refresh: int = 50  # requests between two snapshots
+    num_runs: int = 200  # of each rule
+    auditing: Auditing = field(default_factory=Auditing)
+    own: Mapping[str, Factory] = field(default_factory=dict)  # learners of others, by name
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a half-life costs where nothing changes, and how soon it forgets where something did."""
+
+    half_life: float
+    steady: Result
+    drop: Result
+    drop_rarely_rated: Result
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was found on one table."""
+
+    name: str
+    cost_unit: str
+    made_with: Provenance
+    sources: Mapping[str, str]
+    plans: tuple[str, ...]
+    num_prompts: int  # of which streams are drawn
+    fair_weight: float
+    goal: int
+    settings: Mapping[str, float]
+    changes: Mapping[str, str]  # by scenario
+    results: tuple[Result, ...]
+    half_lives: tuple[Sweep, ...]
+    drafting: tuple[DraftingResult, ...]
+    coverage: tuple[Coverage, ...]
+    naive: Mapping[str, float]
+    naive_harm: float
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What only figures show."""
+
+    curves: Mapping[tuple[str, str, str], Curves]  # by scenario, feedback and learner
+    harm: Mapping[tuple[str, float], OverTime]  # by rule and share of running audits
+    change_at: int
+    drift_at: int
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is replayed."""
+
+    name: str
+    cost_unit: str
+    sources: Mapping[str, str]
+    prepared: Prepared
+    drafting: Drafting | None
+    harm: Sequence[HarmCurve]
+
+
+def replayed_all(
+    subject: Subject, settings: Settings, told: Told = lambda text: None
+) -> tuple[Report, Drawn]:
+    """Return the report of a table, and what is drawn of it; `told` hears what is being done."""
+    made_with = provenance()  # first: its code is what was there at the start
+    found = list(_learned(subject, settings, told))
+    told("half-lives")
+    sweeps = tuple(_sweep(subject, settings, one) for one in HALF_LIVES)
+    told("a new drafter")
+    drafting = tuple(_drafting(subject, settings))
+    told("harm")
+    covers = {
+        (curve.name, share): covered(
+            curve,
+            replace(settings.auditing, running_share=share),
+            settings.num_runs,
+            settings.scale.seed,
+        )
+        for curve in subject.harm
+        for share in RUNNING_SHARES
+    }
+    standard = settings.auditing.standard
+    naive_harm = standard.epsilon + 0.001
+    report = Report(
+        name=subject.name,
+        cost_unit=subject.cost_unit,
+        made_with=made_with,
+        sources=subject.sources,
+        plans=subject.prepared.world.plans,
+        num_prompts=len(subject.prepared.world.scores),
+        fair_weight=subject.prepared.fair_weight,
+        goal=GOAL,
+        settings=_numbers(settings),
+        changes={one.name: one.change.name for one in scenarios(subject.prepared)},
+        results=tuple(result for result, _ in found),
+        half_lives=sweeps,
+        drafting=drafting,
+        coverage=tuple(one for one, _ in covers.values()),
+        naive=naive_errors(naive_harm, standard, 20 * settings.num_runs, settings.scale.seed),
+        naive_harm=naive_harm,
+    )
+    curves = {(one.scenario, one.feedback, one.learner): drawn for one, drawn in found}
+    over_time = {key: times for key, (_, times) in covers.items()}
+    at = settings.scale.num_before, settings.auditing.drift_at
+    return report, Drawn(curves, over_time, *at)
+
+
+def _learned(subject: Subject, settings: Settings, told: Told) -> Sequence[tuple[Result, Curves]]:
+    everyone = {**LEARNERS, **settings.own}
+    learning = {name: one for name, one in everyone.items() if name in (*_LEARNING, *settings.own)}
+    found: list[tuple[Result, Curves]] = []
+    for scenario in scenarios(subject.prepared):
+        for feedback in CONDITIONS:
+            told(f"{scenario.name}, {feedback.name}")
+            who = everyone if feedback is ALL else learning
+            found += run(scenario, feedback, who, settings.scale, settings.half_life)
+    return found
+
+
+def _sweep(subject: Subject, settings: Settings, half_life: float) -> Sweep:
+    steady, drop = scenarios(subject.prepared)[:2]
+    who = {THOMPSON: LEARNERS[THOMPSON]}
+    tried = ((steady, ALL), (drop, ALL), (drop, CONDITIONS[1]))
+    results = [run(*one, who, settings.scale, half_life)[0][0] for one in tried]
+    return Sweep(half_life, *results)
+
+
+def _drafting(subject: Subject, settings: Settings) -> Sequence[DraftingResult]:
+    if subject.drafting is None:
+        return ()
+    scale = settings.scale
+    count = len(subject.drafting.matches[subject.drafting.new])
+    streams = [
+        Stream.drawn(count, scale.length, seed)
+        for seed in range(scale.seed, scale.seed + scale.num_streams)
+    ]
+    return [
+        with_new_drafter(
+            subject.drafting,
+            streams,
+            scale.num_before,
+            feedback,
+            Pace(settings.half_life, settings.refresh, share),
+        )
+        for share in SCORED_SHARES
+        for feedback in CONDITIONS
+        if not feedback.flipped  # outcomes are counts: there is no label in them
+    ]
+
+
+def _numbers(settings: Settings) -> dict[str, float]:
+    scale, auditing = settings.scale, settings.auditing
+    return {
+        "streams": scale.num_streams,
+        "requests_before_change": scale.num_before,
+        "requests_after_change": scale.num_after,
+        "half_life_requests": settings.half_life,
+        "refresh_requests": settings.refresh,
+        "runs_of_a_rule": settings.num_runs,
+        "requests_of_a_run": auditing.num_requests,
+        "drift_at_request": auditing.drift_at,
+        "drift_of_harm": auditing.drift,
+        "certifying_share": auditing.certifying_share,
+        "epsilon": auditing.standard.epsilon,
+        "delta": auditing.standard.delta,
+    }

@@ -1,7 +1,7 @@
 """`tiercel train`: records what running tiers do, and fits the router's predictor on it.
 
-It is a group too: `tiercel train quality` learns how good answers are, `tiercel train cosd-tree`
-when one model's token replaces another's.
+It is a group too: `tiercel train quality` learns how good answers are, `tiercel train stopping`
+when a cascade goes on, `tiercel train cosd-tree` when one model's token replaces another's.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from tiercel.cli.statistics import number
 from tiercel.cli.train_cosd_tree import cosd_tree
 from tiercel.cli.train_policies import policies
 from tiercel.cli.train_quality import quality
+from tiercel.cli.train_stopping import stopping
 from tiercel.cli.up import ConfigOption
 from tiercel.prediction import recording
 from tiercel.prediction.manifest import Manifest
@@ -36,6 +37,7 @@ app = typer.Typer()
 app.command()(cosd_tree)
 app.command()(quality)
 app.command()(policies)
+app.command()(stopping)
 
 OutOption = Annotated[
     Path, typer.Option(file_okay=False, help="Folder of the predictor and of its outcomes.")

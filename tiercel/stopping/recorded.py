@@ -22,6 +22,9 @@ from tiercel.types import FinishReason
 
 Floats = NDArray[np.float64]
 
+# Of quality, one for each tier, by a set's name and a prompt's id.
+Forecasts = Mapping[tuple[str, str], Sequence[float]]
+
 _BLOCK = 8  # tokens of a draft that are verified in one pass
 
 
@@ -43,6 +46,7 @@ class _Asked:
     times: StepTimes
     prefix_tokens: int | None
     drafters: Mapping[str, str]
+    forecasts: Forecasts | None
 
 
 def stage_data(
@@ -53,6 +57,7 @@ def stage_data(
     *,
     prefix_tokens: int | None = None,
     drafters: Mapping[str, str] | None = None,
+    forecasts: Forecasts | None = None,
 ) -> StageData:
     """Return the items that all `tiers`, named in order of cost, answered greedily.
 
@@ -61,10 +66,12 @@ def stage_data(
     set's, an item's group its prompt. A later tier with the same tokenizer takes what was drafted
     up to the first difference for its own, in blocks of eight tokens; one with another tokenizer
     begins anew. With a prefix only that many tokens are drafted, and the seconds that finishing
-    the earlier answer would have taken are saved. Raises InvalidRequest for columns, matches or
-    times that are not there, a set without a score, or no prompt that all tiers answered.
+    the earlier answer would have taken are saved. `forecasts` are the qualities that a predictor
+    which never saw the prompt gives the tiers, by set and prompt. Raises InvalidRequest for
+    columns, matches, times or forecasts that are not there, a set without a score, or no prompt
+    that all tiers answered.
     """
-    asked = _Asked(tuple(tiers), times, prefix_tokens, drafters or {})
+    asked = _Asked(tuple(tiers), times, prefix_tokens, drafters or {}, forecasts)
     return joined([_of_set(matrix, each, asked) for each in named(list(set_names))])
 
 
@@ -82,8 +89,21 @@ def _of_set(matrix: Sequence[Cells], asked_set: EvaluationSet, asked: _Asked) ->
         seconds=np.array([_seconds(row, stages, asked) for row in rows]),
         groups=tuple(row[0].prompt_id for row in rows),
         prefix_tokens=asked.prefix_tokens,
+        forecasts=_forecasts(rows, name, asked.forecasts),
         stage_digests=tuple(stage.identity.weights_digest for stage in stages),
     )
+
+
+def _forecasts(
+    rows: Sequence[Sequence[Outcome]], set_name: str, known: Forecasts | None
+) -> Floats | None:
+    if known is None:
+        return None
+    asked = [(set_name, row[0].prompt_id) for row in rows]
+    missing = next((prompt_id for _, prompt_id in asked if (set_name, prompt_id) not in known), "")
+    if missing:
+        raise InvalidRequest("forecasts", missing, f"is a prompt of {set_name} without one")
+    return np.array([known[prompt] for prompt in asked], np.float64)
 
 
 def _column(matrix: Sequence[Cells], tier: str, set_name: str) -> Cells:

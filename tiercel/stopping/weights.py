@@ -26,12 +26,26 @@ class WeightPoint:
 
 
 @dataclass(frozen=True)
+class StaticPoint:
+    """What one stage does alone."""
+
+    stage: str
+    quality: float
+    seconds: float
+
+    def value(self, cost_weight: float) -> float:
+        """Return quality - cost_weight * seconds."""
+        return self.quality - cost_weight * self.seconds
+
+
+@dataclass(frozen=True)
 class WeightChoice:
     """The points by rising weight, and which of them is the default."""
 
     best_static: str  # the stage whose answers are best
     static_quality: float
     static_seconds: float
+    static: tuple[StaticPoint, ...]  # each stage alone
     points: tuple[WeightPoint, ...]
     chosen: WeightPoint | None  # None: every weight loses more
     calibration: tuple[CalibrationBin, ...]  # of the answers that stopped early at it
@@ -78,6 +92,10 @@ def choose_weight(
         best_static=data.stages[best],
         static_quality=reached,
         static_seconds=float(alone[best].seconds.mean()),
+        static=tuple(
+            StaticPoint(name, float(one.quality.mean()), float(one.seconds.mean()))
+            for name, one in zip(data.stages, alone, strict=True)
+        ),
         points=points,
         chosen=chosen,
         calibration=_early_calibration(replays[chosen.cost_weight], last) if chosen else (),

@@ -1,13 +1,11 @@
 """What a fitted model says about itself; a model without a fitting manifest is not loaded."""
 
-from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from tiercel.errors import ModelUnavailable
 from tiercel.prediction import features
+from tiercel.prediction.manifest_file import OfModel, Section, read_checked
 
 MODEL_FILE = "predictor.onnx"
 MANIFEST_FILE = "manifest.json"
@@ -15,11 +13,7 @@ MANIFEST_FILE = "manifest.json"
 HeadKind = Literal["output_length", "first_token_s", "token_s", "acceptance", "quality"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Head(_Section):
+class Head(Section):
     """One output of the model, by its place in `heads`.
 
     Errors are mean absolute ones over held-out prompts, in the head's own unit; `baseline_error`
@@ -35,7 +29,7 @@ class Head(_Section):
     baseline_error: float
 
 
-class Manifest(_Section):
+class Manifest(OfModel):
     """The content of manifest.json."""
 
     format: Literal[1] = 1
@@ -43,7 +37,6 @@ class Manifest(_Section):
     feature_names: tuple[str, ...]
     plans: dict[str, str]  # name: text
     heads: tuple[Head, ...]
-    model_sha256: str
     outcomes_sha256: str
     num_outcomes: int
     num_prompts: int
@@ -61,17 +54,8 @@ def read(folder: Path) -> Manifest:
     Raises ModelUnavailable, in one line, if it or its model is missing, changed, or was fitted on
     other features than this version's.
     """
-    try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
-        digest = sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelUnavailable(f"predictor: {error.filename}: {error.strerror}") from None
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise ModelUnavailable(f"{folder / MANIFEST_FILE}: {key}: {problem['msg']}") from None
-    if digest != manifest.model_sha256:
-        raise ModelUnavailable(f"{folder / MODEL_FILE} is not the model of its manifest")
+    files = (folder / MANIFEST_FILE, folder / MODEL_FILE)
+    manifest = read_checked(*files, Manifest, "predictor")
     own = (features.VERSION, features.NAMES)
     if (manifest.features_version, manifest.feature_names) != own:
         raise ModelUnavailable(

@@ -1,12 +1,12 @@
 """What a quality predictor says about itself; one without a fitting manifest is not loaded."""
 
-from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field
 
 from tiercel.errors import ModelUnavailable
+from tiercel.prediction.manifest_file import OfModel, Section, read_checked
 from tiercel.prediction.quality import featuriser
 from tiercel.prediction.quality.calibration import PlanCalibration
 from tiercel.stopping.evidence import EVIDENCE_NAMES, EVIDENCE_VERSION
@@ -15,11 +15,7 @@ MODEL_FILE = "quality.onnx"
 MANIFEST_FILE = "quality.json"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TierRecord(_Section):
+class TierRecord(Section):
     """The model that stood behind a tier's name when it was measured."""
 
     model: str
@@ -27,7 +23,7 @@ class TierRecord(_Section):
     weights_digest: str
 
 
-class PlanRecord(_Section):
+class PlanRecord(Section):
     """What is known of one plan, and how well it is predicted on prompts held out.
 
     `skill` is the Brier skill over the mean of each kind, `auroc` the median over kinds. None
@@ -43,7 +39,7 @@ class PlanRecord(_Section):
     calibration_error: float | None = None
 
 
-class AddedTier(_Section):
+class AddedTier(Section):
     """A tier that was not trained on: its scores on anchor prompts stand in a file of their own."""
 
     file_sha256: str
@@ -55,7 +51,7 @@ class AddedTier(_Section):
     tier: TierRecord | None = None
 
 
-class QualityManifest(_Section):
+class QualityManifest(OfModel):
     """The content of quality.json."""
 
     format: Literal[2] = 2
@@ -68,8 +64,7 @@ class QualityManifest(_Section):
     calibrations: tuple[PlanCalibration, ...]  # by plan
     informed_calibrations: tuple[PlanCalibration, ...]  # by plan, given evidence
     tiers: dict[str, TierRecord]
-    added: dict[str, AddedTier] = {}
-    model_sha256: str
+    added: dict[str, AddedTier] = Field(default_factory=dict)
     data_sha256: dict[str, str]  # of what it was fitted on, by name
     num_prompts: int
     num_calibration_prompts: int
@@ -84,17 +79,8 @@ def read(folder: Path) -> QualityManifest:
     Raises ModelUnavailable, in one line, if it or its model is missing or changed, or was fitted
     on features or evidence of another definition than this version's.
     """
-    try:
-        manifest = QualityManifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
-        digest = sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelUnavailable(f"quality predictor: {error.filename}: {error.strerror}") from None
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise ModelUnavailable(f"{folder / MANIFEST_FILE}: {key}: {problem['msg']}") from None
-    if digest != manifest.model_sha256:
-        raise ModelUnavailable(f"{folder / MODEL_FILE} is not the model of its manifest")
+    files = (folder / MANIFEST_FILE, folder / MODEL_FILE)
+    manifest = read_checked(*files, QualityManifest, "quality predictor")
     _check(manifest, folder)
     return manifest
 

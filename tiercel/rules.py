@@ -8,6 +8,16 @@ from tiercel.types import Acceptance, Evidence, Plan, Rule
 
 MIN_AGREEING = 2
 NOTHING_TO_LEARN = "only a lossy rule has a strictness to learn"
+# Under these no token stands to which the target gives no probability. The others may take a draft
+# token on the drafter's word, and masking the target's logits is no help then.
+_JUDGED_BY_TARGET = {
+    Rule.EXACT,
+    Rule.REJECTION,
+    Rule.BLOCK,
+    Rule.LENIENT,
+    Rule.TYPICAL,
+    Rule.RELAXED,
+}
 _STRICTER = [Claim.LOSSY, Claim.SAME_DISTRIBUTION, Claim.SAME_TOKENS]
 
 
@@ -48,6 +58,11 @@ def check_acceptance(acceptance: Acceptance) -> None:
 def is_lossy(rule: Rule) -> bool:
     """Return whether a rule may change what the target would say."""
     return RULES[rule].claim is Claim.LOSSY
+
+
+def bears_constraints(acceptance: Acceptance) -> bool:
+    """Return whether an answer under a rule can be held to a constraint."""
+    return in_force(acceptance) in _JUDGED_BY_TARGET
 
 
 def rule_at(acceptance: Acceptance, asked: Evidence) -> Acceptance:

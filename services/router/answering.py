@@ -10,6 +10,7 @@ from services.router.deciding import Decided, Decider
 from services.router.escalation import Escalation
 from services.router.fleet import Fleet
 from services.router.stopper import Stoppers
+from services.router.strictness import bound, left_open
 from tiercel.plan_text import Outline
 from tiercel.sessions import DraftPrefix
 from tiercel.types import Plan
@@ -62,7 +63,9 @@ class Answering:
         )
 
     def _plan(self, name: str, call: Call) -> Plan:
-        return self._decider.advised(self._plans[name], call.kind, call.objective.acceptance)
+        asked = left_open(call.objective, self._plans, name)
+        plan = self._decider.advised(self._plans[name], call.kind, call.objective.acceptance)
+        return bound(plan, asked, call.ask.constraint)
 
     def _takes_work(self, name: str) -> bool:
         outline = self._plans.get(name)

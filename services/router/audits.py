@@ -18,7 +18,7 @@ from services.router.harm import Comparison, Harm, Pair
 from services.router.learned import Advice
 from services.router.off_path import Answered
 from services.router.rerunning import Rerunner
-from services.router.strictness import left_open, next_level
+from services.router.strictness import is_barred, left_open, next_level
 from tiercel.decoding import in_force
 from tiercel.learning import Audit
 from tiercel.plan_text import Outline
@@ -100,8 +100,10 @@ class Audits:
     def _certifiable(self, call: Call, decision: Decision) -> Acceptance | None:
         """Return the rule whose certification this answer can serve, at the level that is tried."""
         asked = left_open(call.objective, self._plans, decision.plan_name)
-        level = None if asked is None else next_level(asked.rule, self._advice, call.kind)
-        if asked is None or level is None:
+        if asked is None or is_barred(asked, call.ask.constraint):
+            return None
+        level = next_level(asked.rule, self._advice, call.kind)
+        if level is None:
             return None
         return Acceptance(asked.rule, level, asked.num_agreeing)
 

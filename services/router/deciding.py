@@ -14,7 +14,7 @@ from services.router.guardrails import Guardrails, Refusal, may_be_picked
 from services.router.implied import implied_policy
 from services.router.learned import Advice
 from services.router.planning import advised
-from services.router.strictness import explained, left_open, settled
+from services.router.strictness import bound, explained, left_open, settled
 from services.router.trials import PolicyTrial, Weighed
 from tiercel.errors import NotFound
 from tiercel.plan_text import Outline
@@ -91,8 +91,11 @@ class Decider:
         """Return what is decided for a request whose objective was checked."""
         decided = self._decided(ask, objective, kind, session_id)
         asked = left_open(objective, self._plans, decided.plan_name)
-        why = explained(asked, decided.plan.acceptance)
-        return replace(decided, reason=f"{decided.reason}; {why}") if why else decided
+        if asked is None:
+            return decided
+        plan = bound(decided.plan, asked, ask.constraint)
+        why = explained(asked, plan.acceptance, ask.constraint)
+        return replace(decided, plan=plan, reason=f"{decided.reason}; {why}")
 
     def advised(self, outline: Outline, kind: str, acceptance: Acceptance | None) -> Plan:
         """Return the plan under the caller's rule, with what was left to the router."""
@@ -166,8 +169,12 @@ class Decider:
         return name, self._policies[name]
 
     def _all_advised(self, kind: str, acceptance: Acceptance | None) -> dict[str, Planned]:
+        caller = Objective(acceptance=acceptance)
         return {
-            name: Planned.of(self.advised(outline, kind, acceptance))
+            name: Planned.of(
+                self.advised(outline, kind, acceptance),
+                is_certified=left_open(caller, self._plans, name) is not None,
+            )
             for name, outline in self._plans.items()
         }
 

@@ -58,12 +58,16 @@ class Planned:
     rated_as: str  # what ratings of its answers are kept under
 
     @classmethod
-    def of(cls, plan: Plan) -> "Planned":
-        """Return the plan with what follows from it."""
+    def of(cls, plan: Plan, *, is_certified: bool = False) -> "Planned":
+        """Return the plan with what follows from it.
+
+        The answer of one whose rule `is_certified`, if it is lossy, is as good as its root's.
+        """
         pairs = (
             f"{below.tier} under {part.tier}" for part in plan.walk() for below in part.drafters
         )
-        return cls(plan, answer_of(plan), tuple(pairs), rated_as(plan))
+        answer = plan.tier if is_certified else answer_of(plan)
+        return cls(plan, answer, tuple(pairs), rated_as(plan))
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from services.router.learned import Advice
 from tiercel.plan_text import Outline
+from tiercel.rules import bears_constraints
 from tiercel.sessions import Objective
 from tiercel.strictness.certification import Standard
-from tiercel.types import Acceptance, Plan, Rule
+from tiercel.types import Acceptance, Constraint, Plan, Rule
 
 # Plans are also read by people, and feedback tells strictnesses apart from 5e-4 on.
 _DIGITS = 4
@@ -46,6 +47,18 @@ def settled(plan: Plan, acceptance: Acceptance | None, advice: Advice, kind: str
     return replace(plan, acceptance=_number(asked, advice, kind))
 
 
+def is_barred(asked: Acceptance, constraint: Constraint | None) -> bool:
+    """Return whether a rule cannot hold an answer to its constraint, whatever its strictness."""
+    return constraint is not None and not bears_constraints(asked)
+
+
+def bound(plan: Plan, asked: Acceptance | None, constraint: Constraint | None) -> Plan:
+    """Return the plan, under EXACT where the rule that was left open is barred."""
+    if asked is None or not is_barred(asked, constraint):
+        return plan
+    return replace(plan, acceptance=Acceptance())
+
+
 def next_level(rule: Rule, advice: Advice, kind: str) -> float | None:
     """Return the strictness that audits are to try next for the kind, None where they need not.
 
@@ -61,10 +74,10 @@ def next_level(rule: Rule, advice: Advice, kind: str) -> float | None:
     return None if has_ended else known.strictness
 
 
-def explained(asked: Acceptance | None, in_force: Acceptance) -> str:
-    """Return what became of a strictness that was left open; nothing where it was not."""
-    if asked is None:
-        return ""
+def explained(asked: Acceptance, in_force: Acceptance, constraint: Constraint | None) -> str:
+    """Return what became of a strictness that was left open."""
+    if is_barred(asked, constraint):
+        return f"exact, as {asked.rule.value} holds no answer to a constraint"
     if in_force.rule is Rule.EXACT:
         return f"exact, as no strictness of {asked.rule.value} is certified"
     why = "as learned"

@@ -1,5 +1,6 @@
 """Strictness from the first audit to a certificate, then led by divergence, on real servers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -165,6 +166,18 @@ async def test_running_audits_that_find_harm_withdraw_the_certificate_once(
     [change] = await history(stubs[0])
     assert (change.author, change.action) == ("a guardrail", "reset")
     assert "lenient for requests of all kinds: 4 of 4 audits" in change.reason
+
+
+async def test_a_kind_that_lost_its_certificate_does_not_go_by_that_of_all(certified: Stub):
+    await report(certified, *certificate("maths"))
+    assert of_rule(await get(certified), "maths").certified
+    await report(certified, *(audit(0.7) for _ in range(9)))
+    await report(certified, *(audit(0.7, harmed=True, kind="maths") for _ in range(4)))
+    async with asyncio.timeout(60):
+        while of_rule(policy := await get(certified), "maths").strictness != 0.9:
+            await asyncio.sleep(0.02)
+    assert not of_rule(policy, "maths").certified
+    assert of_rule(policy).certified
 
 
 async def test_what_harm_was_found_is_withdrawn_once_and_stays_so(

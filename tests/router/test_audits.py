@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from services.router.audits import Audits, AuditShares
+from services.router.call import Call
 from services.router.fleet import Fleet
 from services.router.harm import ByLikelihood, Harm
 from services.router.learned import Advice
@@ -23,7 +24,15 @@ from tiercel.learning import LearnedPolicy, StrictnessPolicy
 from tiercel.plan_text import parse_plan
 from tiercel.replies import StageDecision
 from tiercel.sessions import Ask, Objective
-from tiercel.types import Acceptance, FinishReason, Message, Plan, Rule
+from tiercel.types import (
+    Acceptance,
+    Constraint,
+    ConstraintForm,
+    FinishReason,
+    Message,
+    Plan,
+    Rule,
+)
 
 PROMPT = (Message("user", "Tell me of the sea"),)
 LEARNED = Acceptance(Rule.TYPICAL, 0.0, learned=True)
@@ -204,7 +213,7 @@ def test_the_level_that_is_tried():
 )
 def test_a_share_of_the_answers_is_audited(plan, asked_for, certified, share):
     told = StrictnessPolicy(Rule.TYPICAL, "", 0.7, certified=certified)
-    call = answered_call(asked_for)
+    call = (asking(asked_for), SimpleNamespace(plan_name=""))
     parsed = parse_plan(plan).plan()
     drawn = [
         draw
@@ -214,6 +223,19 @@ def test_a_share_of_the_answers_is_audited(plan, asked_for, certified, share):
     assert drawn == [draw for draw in (0.0, 0.05, 0.15, 0.25, 0.35) if draw < share]
 
 
-def answered_call(asked_for: Acceptance | None):
-    call = SimpleNamespace(objective=Objective(acceptance=asked_for), kind="tales")
-    return call, SimpleNamespace(plan_name="")
+def test_what_bears_no_constraint_is_not_tried_under_one():
+    given = parse_plan("root <- draft").plan()
+    bound = Constraint(ConstraintForm.REGEX, "[0-9]+")
+    for rule, constraint, tried in [
+        (Rule.COSD_RULE, None, True),
+        (Rule.COSD_RULE, bound, False),
+        (Rule.TYPICAL, bound, True),
+    ]:
+        call = asking(Acceptance(rule, 0.0, learned=True), constraint)
+        decision = SimpleNamespace(plan_name="")
+        assert audits(Fleet([]), draw=0.0).wants(call, decision, given) is tried
+
+
+def asking(acceptance: Acceptance | None, constraint: Constraint | None = None) -> Call:
+    asked_for = replace(asked(), constraint=constraint)
+    return Call(asked_for, Objective(acceptance=acceptance), "tales", "", 0.0, 0.0)

@@ -6,7 +6,8 @@ import pytest
 
 from services.router.kept_policy import write_policy
 from services.router.learned import Advice
-from services.router.strictness import explained, left_open, settled, with_floor
+from services.router.strictness import bound, explained, left_open, settled, with_floor
+from tests.router.graders import WrittenGrader
 from tests.router.routers import configuration_file, reply, request, routing
 from tests.router.scripted_tier import Script, serving
 from tiercel.errors import InvalidRequest, PlanRefused
@@ -14,11 +15,12 @@ from tiercel.learning import LearnedPolicy, StrictnessPolicy
 from tiercel.plan_rules import check_plan, check_shape
 from tiercel.plan_text import parse_plan
 from tiercel.sessions import Objective
-from tiercel.types import Acceptance, Rule
+from tiercel.types import Acceptance, Constraint, ConstraintForm, Rule
 from tiercel.v1 import decoding_pb2 as pb
 from tiercel.wire.plans import acceptance_from_pb, acceptance_to_pb
 
 LEARNED = Acceptance(Rule.LENIENT, 0.0, learned=True)
+DIGITS = Constraint(ConstraintForm.REGEX, "[0-9]+")
 ROOT = parse_plan("target{lenient=learned} <- draft").plan()
 
 
@@ -91,12 +93,23 @@ def test_the_operators_floor_is_under_what_callers_leave_open_and_under_nothing_
 
 
 def test_it_is_said_what_became_of_it():
-    assert explained(None, Acceptance(Rule.LENIENT, 0.7)) == ""
-    assert explained(LEARNED, Acceptance()) == "exact, as no strictness of lenient is certified"
+    uncertified = explained(LEARNED, Acceptance(), None)
+    assert uncertified == "exact, as no strictness of lenient is certified"
     found = Acceptance(Rule.LENIENT, 0.8)
-    assert explained(LEARNED, found) == "lenient at strictness 0.8, as learned"
-    least = explained(replace(LEARNED, strictness=0.8), found)
+    assert explained(LEARNED, found, DIGITS) == "lenient at strictness 0.8, as learned"
+    least = explained(replace(LEARNED, strictness=0.8), found, None)
     assert least == "lenient at strictness 0.8, the least that is allowed"
+
+
+def test_a_rule_that_bears_no_constraint_is_exact_under_one():
+    fused = replace(LEARNED, rule=Rule.COSD_RULE)
+    plan = replace(ROOT, acceptance=Acceptance(Rule.COSD_RULE, 0.8))
+    assert bound(plan, fused, DIGITS).acceptance == Acceptance()
+    why = explained(fused, Acceptance(), DIGITS)
+    assert why == "exact, as cosd_rule holds no answer to a constraint"
+    # Who named a strictness is refused by the tier, as ever.
+    for asked, constraint in ((fused, None), (None, DIGITS), (LEARNED, DIGITS)):
+        assert bound(plan, asked, constraint) == plan
 
 
 def test_no_tier_takes_a_strictness_that_was_left_open():
@@ -135,7 +148,8 @@ async def tier(tmp_path):
         )
         state = tmp_path / "state"
         write_policy(state / "policy.binpb", LearnedPolicy("e", 1, strictness=(told(),)))
-        async with routing(config, state_dir=state, min_strictness=0.85) as client:
+        grader = WrittenGrader(quality={"target": 0.7})
+        async with routing(config, grader, state_dir=state, min_strictness=0.85) as client:
             yield script, client
 
 
@@ -163,3 +177,13 @@ async def test_the_tier_is_told_a_number_and_the_caller_why(tier, asked, expecte
     assert whole.finished.lossy_rules == ((Rule.LENIENT,) if expected.rule is Rule.LENIENT else ())
     assert (await client.route(asked)).plan.acceptance == expected
     assert all(not one.plan.acceptance.learned for one in (await client.tiers()).plans)
+
+
+async def test_what_is_certified_is_as_good_as_its_root_to_who_weighs_qualities(tier):
+    _, client = tier
+    learned = (await client.route(request())).candidates
+    assert {one.plan_name: one.predicted_quality for one in learned} == dict.fromkeys(
+        ("open", "held", "typical"), 0.7
+    )
+    named = await client.route(request(acceptance=Acceptance(Rule.LENIENT, 0.9)))
+    assert {one.predicted_quality for one in named.candidates} == {None}

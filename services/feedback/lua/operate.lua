@@ -69,6 +69,8 @@ elseif what == 'reset' then
   end
 elseif what == 'withdraw' then
   redis.call('HDEL', cells, ARGV[5], unpack(ARGV, 7))
+  -- Without any level its kind would be forgotten, and go by the certificate of all kinds.
+  if ARGV[7] then redis.call('HSET', cells, ARGV[7], joined({at = now, audits = 0})) end
 elseif what == 'end_trial' then
   redis.call('HSET', state, 'ended:' .. ARGV[5], reason)
 elseif what == 'import' then

@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 _NUM_STAKES = 6
 _SIDES = ("up", "down")
+_WATCHED = {"first", "sum", "late"}  # that a stream has once its warm-up is over
 _STRICTNESS_STEP = 0.05
 
 
@@ -91,7 +92,7 @@ def alarms(snapshot: Snapshot, vigilance: Vigilance) -> list[Alarm]:
     watched = (
         Alarm(cell, _statistic(sums), sums["sum"] / sums["first"], sums["late"])
         for cell, sums in snapshot.cells.items()
-        if cell.subject[0] == "drift" and sums.get("watched")
+        if cell.subject[0] == "drift" and sums.keys() >= _WATCHED and sums["first"] > 0
     )
     found = sorted(watched, key=lambda one: -one.statistic)
     metrics.drift.set(found[0].statistic / vigilance.threshold if found else 0.0)

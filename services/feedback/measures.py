@@ -27,7 +27,10 @@ class Measure:
         self, arms: Sequence[tuple[float, Sums, Sums]], *, allowed: float, delta: float
     ) -> TrialComparison:
         """Return how the arms compare; `arms` are share, sums on trial and the incumbent's."""
-        strata = [Stratum(share, *map(self.counts, sums)) for share, *sums in arms]
+        strata = [
+            Stratum(share, self._within(tried), self._within(others))
+            for share, tried, others in arms
+        ]
         tried = _total([one.trial for one in strata])
         others = _total([one.incumbent for one in strata])
         return TrialComparison(
@@ -40,6 +43,11 @@ class Measure:
             allowed=allowed,
         )
 
+    def _within(self, sums: Sums) -> Counts:
+        """Return an arm's counts; an import may hold what nobody counted, which is left out."""
+        found = self.counts(sums)
+        return {value: n for value, n in found.items() if self.low <= value <= self.high}
+
     def _shown(self, counts: Counts) -> float:
         number = sum(counts.values())
         total = sum(value * count for value, count in counts.items())
@@ -51,7 +59,7 @@ def _share(whole: str, part: str) -> Callable[[Sums], Counts]:
 
     def counts(sums: Sums) -> Counts:
         number, bad = sums.get(whole, 0.0), sums.get(part, 0.0)
-        return {1.0: bad, 0.0: number - bad} if number else {}
+        return {1.0: bad, 0.0: max(0.0, number - bad)} if number else {}
 
     return counts
 

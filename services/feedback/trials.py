@@ -85,7 +85,8 @@ class TrialLearning:
 
     def trials(self, snapshot: Snapshot) -> tuple[Trial, ...]:
         """Return every trial; it is rolled back as soon as it is shown to be worse than allowed."""
-        names = {cell.subject[1:3] for cell in snapshot.cells if cell.subject[0] == "trial"}
+        of_trials = (cell.subject for cell in snapshot.cells if cell.subject[0] == "trial")
+        names = {(subject[1], subject[2]) for subject in of_trials if len(subject) > 3}
         found = sorted(names | snapshot.ended.keys())
         return tuple(self._trial(policy, incumbent, snapshot) for policy, incumbent in found)
 
@@ -118,11 +119,8 @@ def _arm(policy: str, incumbent: str, share: float, arm: str) -> Cell:
 
 def _stages(policy: str, incumbent: str, cells: Mapping[Cell, Sums]) -> list[Stage]:
     """Return the sums of both arms, by the share that was on trial."""
-    shares = {
-        float(cell.subject[3])
-        for cell in cells
-        if cell.subject[:3] == ("trial", policy, incumbent) and len(cell.subject) == 5
-    }
+    found = [cell.subject for cell in cells if cell.subject[:3] == ("trial", policy, incumbent)]
+    shares = {_share(subject[3]) for subject in found if len(subject) == 5}
     return [
         (
             share,
@@ -130,7 +128,15 @@ def _stages(policy: str, incumbent: str, cells: Mapping[Cell, Sums]) -> list[Sta
             cells.get(_arm(policy, incumbent, share, INCUMBENT), {}),
         )
         for share in sorted(shares)
+        if 0.0 < share < 1.0  # what else an import may hold compares nothing
     ]
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def _shadow_cell(policy: str, incumbent: str) -> Cell:

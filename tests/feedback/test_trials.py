@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from services.feedback.cells import Cell, Snapshot
+from services.feedback.drift import Vigilance, alarms
 from services.feedback.estimates import Estimator
 from services.feedback.store import Memory
 from tests.feedback.calls import get, report, until_version, watch
@@ -170,3 +171,14 @@ def test_a_trial_that_is_over_is_told_without_any_sums():
     snapshot = Snapshot("e", 1, {}, ended={(POLICY, INCUMBENT): "why"})
     trial = the_trial(Estimator().policy(snapshot))
     assert (trial.rolled_back, trial.reason, trial.comparisons) == (True, "why", ())
+
+
+def test_what_an_import_may_hold_besides_ends_nothing():
+    odd = [("trial",), ("trial", POLICY, INCUMBENT, "2", "tried"), ("drift", "acceptance")]
+    odd += [("trial", POLICY, INCUMBENT, "half", "tried")]
+    sound = ("trial", POLICY, INCUMBENT, "0.5", "tried")
+    sums = {"units": 1.0, "failed": 9.0, "c999": 5.0, "q-999": 5.0, "watched": 1.0}
+    snapshot = Snapshot("e", 1, {Cell(subject): sums for subject in [*odd, sound]})
+    trial = the_trial(Estimator().policy(snapshot))
+    assert [one.respect for one in trial.comparisons] == ["failure"]
+    assert alarms(snapshot, Vigilance()) == []

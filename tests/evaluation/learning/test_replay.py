@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.learning.worlds import LARGE, SMALL, prepared_of, problem_of, world_of
+from tiercel.evaluation.learning.cells import Cells, Told
 from tiercel.evaluation.learning.learner import Answer
 from tiercel.evaluation.learning.learners import (
     GREEDY,
@@ -13,6 +14,7 @@ from tiercel.evaluation.learning.learners import (
     METALLM,
     NEVER_FORGETS,
     RANDOM,
+    RATED,
     STATIC,
     THOMPSON,
     UTILITY,
@@ -129,9 +131,9 @@ def test_equal_seeds_give_equal_results():
 
 
 def test_who_forgets_gets_over_a_silent_drop_and_others_do_not():
-    names = (THOMPSON, GREEDY, NEVER_FORGETS, UTILITY, STATIC)
+    names = (THOMPSON, GREEDY, RATED, NEVER_FORGETS, UTILITY, STATIC)
     found = {one.learner: one for one, _ in run(DROP, ALL, pick(*names), SCALE, 200.0)}
-    for name in (THOMPSON, GREEDY):
+    for name in (THOMPSON, GREEDY, RATED):
         assert found[name].recovery.is_within(650)
         assert found[name].regret.over_static.mean < 0  # no static plan is right before and after
     for name in (NEVER_FORGETS, UTILITY, STATIC):
@@ -159,18 +161,26 @@ def test_learners_are_better_than_chance_and_no_better_than_the_oracle():
     scale = replace(SCALE, num_before=100, num_after=300)
     found = {one.learner: one.regret for one, _ in run(steady, ALL, LEARNERS, scale, 200.0)}
     assert found[STATIC].over_static.mean == 0.0
-    for name in (THOMPSON, NEVER_FORGETS, GREEDY, METALLM, UTILITY):
+    for name in (THOMPSON, NEVER_FORGETS, GREEDY, METALLM, RATED, UTILITY):
         assert found[name].over_static.mean < found[RANDOM].over_static.mean
         assert found[name].over_oracle.mean > 0
 
 
-def test_a_price_that_is_foreseen_is_the_price_without_answers():
-    from tiercel.evaluation.learning.cells import CellBeliefs
-
-    problem = problem_of(world_of())
-    beliefs, prices = CellBeliefs(problem).of("sums", at=10_000)
-    assert prices == pytest.approx({SMALL: 0.05, LARGE: 0.15})
-    assert beliefs[LARGE].mean == problem.priors["sums"][LARGE].score
+def test_ratings_and_costs_correct_forecasts_and_fade():
+    world, cells = world_of(), Cells(problem_of(world_of(), half_life=10.0))
+    situation = world.situations[0]
+    for at in range(40):
+        answer = Answer(at, situation, LARGE, cost=9.0)
+        cells.spent(answer)
+        cells.rated(answer, 0.0, at)
+    forecast = situation.forecast(LARGE)
+    now = Told(cells.ratings(LARGE, "sums", 39), cells.ratio(LARGE, 39)).forecast(forecast)
+    assert now.quality < 0.4 < forecast.quality  # 14 of 40 ratings are left, against 20
+    assert now.seconds == pytest.approx(3.0 * (5 + 14 * 3) / (5 + 14), rel=0.02)
+    later = Told(cells.ratings(LARGE, "sums", 200), cells.ratio(LARGE, 200)).forecast(forecast)
+    assert later.quality == pytest.approx(forecast.quality, abs=1e-3)
+    assert later.seconds == pytest.approx(3.0, rel=1e-3)
+    assert cells.ratings(SMALL, "sums", 39) == []
 
 
 def pick(*names: str):

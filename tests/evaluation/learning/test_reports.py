@@ -66,6 +66,7 @@ def test_everyone_is_replayed_in_every_scenario(replay):
         "thompson",
         "epsilon-greedy",
         "metallm",
+        "utility, rated",
         "mine",
     }
     assert [one.half_life for one in report.half_lives][-1] == float("inf")

@@ -9,7 +9,7 @@ from tiercel.evaluation.learning.coverage import Coverage, OverTime, covered, na
 from tiercel.evaluation.learning.drafters import Drafting, DraftingResult, Pace, with_new_drafter
 from tiercel.evaluation.learning.harm import HarmCurve
 from tiercel.evaluation.learning.learner import FOREVER, Factory
-from tiercel.evaluation.learning.learners import GREEDY, LEARNERS, METALLM, THOMPSON
+from tiercel.evaluation.learning.learners import GREEDY, LEARNERS, METALLM, RATED, THOMPSON
 from tiercel.evaluation.learning.prepared import Prepared
 from tiercel.evaluation.learning.replay import ALL, CONDITIONS, Stream
 from tiercel.evaluation.learning.scenarios import Curves, Result, Scale, run, scenarios
@@ -21,7 +21,7 @@ HALF_LIVES = (50.0, 100.0, 200.0, 400.0, FOREVER)
 RUNNING_SHARES = (0.02, 0.2)
 SCORED_SHARES = (0.05, 0.0)
 # What has no use for scores is replayed once.
-_LEARNING = (THOMPSON, GREEDY, METALLM)
+_LEARNING = (THOMPSON, GREEDY, METALLM, RATED)
 
 
 @dataclass(frozen=True)

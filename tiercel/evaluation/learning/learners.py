@@ -1,27 +1,26 @@
 """The learners that are compared: what the product decides by, and what it has to beat."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 
-from tiercel.evaluation.learning.cells import CellBeliefs
-from tiercel.evaluation.learning.learner import FOREVER, Answer, Factory, Problem
-from tiercel.routing.beliefs import Belief, odds_of_best
+from tiercel.evaluation.learning.cells import Cells, Told
+from tiercel.evaluation.learning.learner import FOREVER, Answer, Factory, Learner, Problem
 from tiercel.routing.costs import Random, Static
 from tiercel.routing.linucb import LinUcb, LinUcbLearner
 from tiercel.routing.policy import Forecast, Odds, Policy, Situation
 from tiercel.routing.qualities import Utility
 from tiercel.routing.reduction import Reduction
+from tiercel.routing.thompson import Thompson
 from tiercel.routing.wrapping import Exploring
 
 THOMPSON, NEVER_FORGETS, GREEDY = "thompson", "thompson, never forgets", "epsilon-greedy"
-METALLM, UTILITY, STATIC, RANDOM = "metallm", "utility, fixed", "static, fixed", "random"
+METALLM, RATED, UTILITY = "metallm", "utility, rated", "utility, fixed"
+STATIC, RANDOM = "static, fixed", "random"
 EPSILON = 0.05
-
-Chooser = Callable[[Mapping[str, Belief], Mapping[str, float]], Odds]
-"""Returns odds from what is believed of each plan's score, and from its priced cost."""
+EXPLORED = 0.02  # of what is the router's own policy otherwise
 
 
 class Unlearned:
@@ -41,31 +40,51 @@ class Unlearned:
         """Scores change nothing."""
 
 
-class Believing:
-    """Beta beliefs of each plan's score by kind, faded by requests; odds are of a snapshot."""
+class Rated:
+    """A policy over forecasts that ratings and costs correct, from a snapshot, as routers have it.
 
-    def __init__(self, problem: Problem, choose: Chooser) -> None:
-        self._cells = CellBeliefs(problem)
-        self._problem, self._choose = problem, choose
+    By kind, all prompts of a kind get the same odds: those of what history says of the kind.
+    """
+
+    def __init__(self, problem: Problem, policy: Policy, *, by_kind: bool) -> None:
+        self._cells, self._problem = Cells(problem), problem
+        self._policy, self._by_kind = policy, by_kind
+        self._told: dict[tuple[str, str], Told] = {}
         self._odds: dict[str, Odds] = {}
         self._until = 0
 
     def weigh(self, situation: Situation, at: int) -> Odds:
-        """Return the odds that the latest snapshot gives a request of this kind."""
+        """Return the policy's odds by what the latest snapshot says."""
         if at >= self._until:
-            self._odds, self._until = {}, at + self._problem.refresh
-        if situation.kind not in self._odds:
-            found = self._cells.of(situation.kind, at)
-            self._odds[situation.kind] = self._choose(*found)
-        return self._odds[situation.kind]
+            self._told, self._odds, self._until = {}, {}, at + self._problem.refresh
+        if not self._by_kind:
+            return self._weighed(situation.kind, situation.forecasts, at)
+        kind = situation.kind
+        if kind not in self._odds:
+            self._odds[kind] = self._weighed(kind, self._forecasts(kind), at)
+        return self._odds[kind]
 
     def finished(self, answer: Answer) -> None:
         """Learn what a plan costs against what was foreseen."""
         self._cells.spent(answer)
 
     def rated(self, answer: Answer, score: float, at: int) -> None:
-        """Learn how good a plan is on the answer's kind."""
+        """Learn how much better a plan is than predicted."""
         self._cells.rated(answer, score, at)
+
+    def _weighed(self, kind: str, forecasts: Sequence[Forecast], at: int) -> Odds:
+        found = tuple(self._of(one.plan_name, kind, at).forecast(one) for one in forecasts)
+        return self._policy.weigh(Situation(found, fallback=found[-1].plan_name, kind=kind))
+
+    def _of(self, plan: str, kind: str, at: int) -> Told:
+        if (plan, kind) not in self._told:
+            ratings = self._cells.ratings(plan, kind, at)
+            self._told[plan, kind] = Told(ratings, self._cells.ratio(plan, at))
+        return self._told[plan, kind]
+
+    def _forecasts(self, kind: str) -> list[Forecast]:
+        priors = self._problem.priors[kind].items()
+        return [Forecast(plan, seconds=one.cost, quality=one.score) for plan, one in priors]
 
 
 class Bandit:
@@ -94,19 +113,16 @@ class Bandit:
         self._learner.learn(answer.plan, answer.situation.features, reward)
 
 
-def thompson(beliefs: Mapping[str, Belief], prices: Mapping[str, float]) -> Odds:
-    """Return each plan's chance to be the best: the product's integral, nothing is drawn."""
-    odds = odds_of_best(list(beliefs.values()), [prices[plan] for plan in beliefs])
-    return Odds(dict(zip(beliefs, odds.tolist(), strict=True)), "Thompson sampling")
+def _thompson(problem: Problem) -> Learner:
+    return Rated(problem, Thompson(problem.cost_weight), by_kind=True)
 
 
-def greedy(beliefs: Mapping[str, Belief], prices: Mapping[str, float]) -> Odds:
-    """Return the best mean for certain but for EPSILON, which is shared by all plans."""
-    forecasts = tuple(
-        Forecast(plan, seconds=prices[plan], quality=one.mean) for plan, one in beliefs.items()
-    )
-    situation = Situation(forecasts, fallback=forecasts[0].plan_name)
-    return Exploring(Utility(cost_weight=1.0), EPSILON).weigh(situation)
+def _greedy(problem: Problem) -> Learner:
+    return Rated(problem, Exploring(Utility(problem.cost_weight), EPSILON), by_kind=True)
+
+
+def _utility_rated(problem: Problem) -> Learner:
+    return Rated(problem, Exploring(Utility(problem.cost_weight), EXPLORED), by_kind=False)
 
 
 def _best_of_history(problem: Problem) -> str:
@@ -119,9 +135,10 @@ def _best_of_history(problem: Problem) -> str:
 
 LEARNERS: Mapping[str, Factory] = MappingProxyType(
     {
-        THOMPSON: lambda problem: Believing(problem, thompson),
-        NEVER_FORGETS: lambda problem: Believing(replace(problem, half_life=FOREVER), thompson),
-        GREEDY: lambda problem: Believing(problem, greedy),
+        THOMPSON: _thompson,
+        NEVER_FORGETS: lambda problem: _thompson(replace(problem, half_life=FOREVER)),
+        GREEDY: _greedy,
+        RATED: _utility_rated,
         METALLM: Bandit,
         UTILITY: lambda problem: Unlearned(Utility(problem.cost_weight)),
         STATIC: lambda problem: Unlearned(Static(_best_of_history(problem))),

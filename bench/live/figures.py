@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.live.ratios import Result
+from bench.live.strictness_rows import Row
 
 matplotlib.use("Agg")
 
@@ -28,6 +29,46 @@ def draw_phases(results: Sequence[Result], arms: Sequence[str], path: Path) -> N
     axes.set_ylabel("mean seconds a request")
     axes.legend(fontsize="small", ncols=2)
     save(figure, [axes], path)
+
+
+def draw_learning(rows: Sequence[Row], settled: int, path: Path) -> None:
+    """Draw strictness, acceptance, tokens a second, divergence and audited harm, answer by answer.
+
+    Shares and rates are over the last twenty answers; tokens a second are of priced work. The line
+    is where strictness settled.
+    """
+    panels: dict[str, list[Sequence[float | None]]] = {
+        "strictness": [[one.strictness for one in rows], [one.led for one in rows]],
+        "acceptance": [_rolling(rows, "num_accepted", "num_judged")],
+        "tokens/s": [_rolling(rows, "num_tokens", "cost_s")],
+        "divergence": [
+            _rolling(rows, "num_divergent", "num_compared"),
+            [one.target_divergence for one in rows],
+        ],
+        "audited harm": [
+            [one.num_harmed / one.num_audits if one.num_audits else 0.0 for one in rows],
+            [one.harm_bound for one in rows],
+        ],
+    }
+    figure = Figure(figsize=(8, 10), layout="constrained")
+    all_axes = [figure.add_subplot(len(panels), 1, place + 1) for place in range(len(panels))]
+    for axes, (name, curves) in zip(all_axes, panels.items(), strict=True):
+        for curve, style in zip(curves, ("-", ":"), strict=False):
+            axes.plot(np.array(curve, np.float64), style, color="#4c78a8")
+        axes.axvline(settled, color="#888888", linewidth=1)
+        axes.set_ylabel(name)
+    all_axes[-1].set_xlabel("answers")
+    save(figure, all_axes, path)
+
+
+def _rolling(rows: Sequence[Row], above: str, below: str, window: int = 20) -> list[float]:
+    """Return the ratio of two sums over the last answers; NaN where the lower one is 0."""
+    found = []
+    for end in range(1, len(rows) + 1):
+        last = rows[max(0, end - window) : end]
+        total = sum(getattr(one, below) for one in last)
+        found.append(sum(getattr(one, above) for one in last) / total if total else float("nan"))
+    return found
 
 
 def save(figure: Figure, all_axes: Sequence[Axes], path: Path) -> None:

@@ -1,7 +1,8 @@
 """Whether what was replayed on the matrix holds for prompts that it never saw.
 
-Prompts are drawn anew with replacement, live and replayed ones each by themselves, within each set;
-the replayed means weigh sets as the live prompts do. All arms are drawn together.
+Live prompts are drawn anew with replacement, replayed ones too, within each set; in each replicate
+the replayed means weigh sets as the live prompts of that replicate do, so that what sets differ in
+cancels. All arms are drawn together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,26 +56,29 @@ def held(
     `curves` names the replayed arm of each policy, whose settings are a curve; all other arms are
     static plans, of one setting in both.
     """
-    shares = {name: live.sets.count(name) / len(live.sets) for name in dict.fromkeys(live.sets)}
+    names, places = np.unique(live.sets, return_inverse=True)
     rng = np.random.default_rng(seed)
-    ours = _Means(live, shares, rng)
-    theirs = _Means(replayed, shares, rng)
+    draws = _draws(np.arange(len(places)), rng)
+    shares = np.stack([(places[draws] == at).mean(axis=1) for at in range(len(names))])
+    ours = _Means(live, [(np.ones(len(draws)), draws)])
+    sets = np.array(replayed.sets)
+    within = [_draws(np.flatnonzero(sets == name), rng) for name in names]
+    theirs = _Means(replayed, [*zip(shares, within, strict=True)])
     static = [arm for arm in live.quality if arm not in curves]
     return [_held(arm, ours, theirs, static, curves.get(arm)) for arm in live.quality]
+
+
+Rows = NDArray[np.intp]
+Strata = Sequence[tuple[Doubles, Rows]]
+"""Of each stratum its share and its rows, [1 + replicates] and [1 + replicates, prompts]."""
 
 
 class _Means:
     """Mean qualities and costs [1 + replicates, settings]; the first are of the prompts as is."""
 
-    def __init__(
-        self, measured: Measured, shares: Mapping[str, float], rng: np.random.Generator
-    ) -> None:
-        sets = np.array(measured.sets)
-        draws = [
-            (share, _drawn(np.flatnonzero(sets == name), rng)) for name, share in shares.items()
-        ]
-        self.quality = {arm: _mean(one, draws) for arm, one in measured.quality.items()}
-        self.cost = {arm: _mean(one, draws) for arm, one in measured.cost.items()}
+    def __init__(self, measured: Measured, strata: Strata) -> None:
+        self.quality = {arm: _mean(one, strata) for arm, one in measured.quality.items()}
+        self.cost = {arm: _mean(one, strata) for arm, one in measured.cost.items()}
 
     def on_curve(self, arms: Sequence[str], costs: Doubles) -> Doubles:
         """Return what mixtures of arms and settings reach at costs [1 + replicates, 1]."""
@@ -86,13 +90,14 @@ class _Means:
         return reached
 
 
-def _drawn(rows: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+def _draws(rows: Rows, rng: np.random.Generator) -> Rows:
+    """Return the rows, then as many of them for each replicate; raises ValueError without any."""
     drawn = rng.choice(rows, size=(REPLICATES, len(rows)))
     return np.concatenate([rows[None], drawn])
 
 
-def _mean(values: Doubles, draws: Sequence[tuple[float, NDArray[np.intp]]]) -> Doubles:
-    means = [share * values[rows].mean(axis=1) for share, rows in draws]
+def _mean(values: Doubles, strata: Strata) -> Doubles:
+    means = [share[:, None] * values[rows].mean(axis=1) for share, rows in strata]
     total: Doubles = np.sum(means, axis=0)
     return total
 

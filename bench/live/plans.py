@@ -183,7 +183,7 @@ def main(
     quality: Annotated[
         Path, typer.Option(exists=True, help="Folder of the quality predictor.")
     ] = SHIPPED,
-    cost_weight: Annotated[float, typer.Option(min=0, help="Quality a second is worth.")] = 0.01,
+    cost_weight: Annotated[float, typer.Option(min=0, help="Quality a second is worth.")] = 0.05,
     limit: Annotated[int, typer.Option(min=1, help="Prompts.")] = 200,
     seed: Annotated[int, typer.Option(help="Of orders, folds and replicates.")] = 0,
     replay_only: Annotated[bool, typer.Option("--replay-only", help="Ask nothing.")] = False,

@@ -200,8 +200,9 @@ async def test_a_verifier_leaves_with_its_caller(verifier):
         {"prompt": decoding_pb2.Prompt()},
         {"stop": decoding_pb2.StopConditions(max_new_tokens=0)},
         {"sampling": decoding_pb2.SamplingParams(temperature=-1)},
+        {"acceptance": decoding_pb2.Acceptance(rule="ACCEPTANCE_RULE_LENIENT", learned=True)},
     ],
-    ids=["another tier", "no prompt", "no tokens", "temperature below 0"],
+    ids=["another tier", "no prompt", "no tokens", "temperature below 0", "learned strictness"],
 )
 async def test_a_verifier_refuses_a_bad_opening(verifier, method, change):
     async with verifier.verifier(method) as stream:

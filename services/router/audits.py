@@ -58,8 +58,8 @@ class Audits:
         self._comparison, self._shares, self._uniform = comparison, shares, uniform
 
     def wants(self, call: Call, decision: Decision, plan: Plan) -> bool:
-        """Return whether this answer is drawn; without drafters no rule has anything to say."""
-        if not plan.drafters:
+        """Return whether this answer is drawn; none without drafters, or to no purpose."""
+        if not plan.drafters or self._advice.policy.frozen:
             return False
         if is_lossy(in_force(plan.acceptance)):
             return self._uniform() < self._shares.running

@@ -64,8 +64,7 @@ def next_level(rule: Rule, advice: Advice, kind: str) -> float | None:
 
     Feedback tries nothing of a rule that it never heard of: the first audit tells it.
     """
-    policy = advice.policy
-    if not policy.epoch or policy.frozen:
+    if not advice.policy.epoch:
         return None
     known = advice.strictness(rule, kind)
     if known is None:

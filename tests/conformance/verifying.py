@@ -9,11 +9,18 @@ from tiercel.v1 import verifier_pb2 as pb
 PROMPT = "Tell me of a falcon."
 
 
-def ask(tier: Tier, *, max_new_tokens: int = 24, temperature: float = 0.0, **changes):
+def ask(
+    tier: Tier,
+    *,
+    max_new_tokens: int = 24,
+    temperature: float = 0.0,
+    acceptance: decoding_pb2.Acceptance | None = None,
+    **changes,
+):
     """Return the opening of a session, with some fields changed."""
     fields = {
         "request_id": "conformance",
-        "plan": decoding_pb2.Plan(tier=tier.about.tier),
+        "plan": decoding_pb2.Plan(tier=tier.about.tier, acceptance=acceptance),
         "prompt": decoding_pb2.Prompt(text=PROMPT),
         "sampling": decoding_pb2.SamplingParams(temperature=temperature, seed=11),
         "stop": decoding_pb2.StopConditions(max_new_tokens=max_new_tokens, ignore_eos=True),

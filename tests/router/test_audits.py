@@ -194,8 +194,6 @@ def test_the_level_that_is_tried():
     ]:
         advice.take(LearnedPolicy("e", 1, strictness=told))
         assert next_level(Rule.TYPICAL, advice, "tales") == level
-    advice.take(LearnedPolicy("e", 1, strictness=(trying,), frozen=True))
-    assert next_level(Rule.TYPICAL, advice, "tales") is None
 
 
 @pytest.mark.parametrize(
@@ -221,6 +219,15 @@ def test_a_share_of_the_answers_is_audited(plan, asked_for, certified, share):
         if audits(Fleet([]), told, draw=draw).wants(*call, parsed)
     ]
     assert drawn == [draw for draw in (0.0, 0.05, 0.15, 0.25, 0.35) if draw < share]
+
+
+def test_nothing_is_audited_while_learning_is_frozen():
+    study, call = audits(Fleet([]), draw=0.0), asking(LEARNED)
+    decision = SimpleNamespace(plan_name="")
+    plans = [parse_plan(text).plan() for text in ("root <- draft", "root{typical=0.5} <- draft")]
+    assert all(study.wants(call, decision, plan) for plan in plans)
+    study._advice.take(LearnedPolicy("e", 2, frozen=True))
+    assert not any(study.wants(call, decision, plan) for plan in plans)
 
 
 def test_what_bears_no_constraint_is_not_tried_under_one():

@@ -644,7 +644,7 @@ class RootQuality(_message.Message):
     NUM_PREDICTED_FIELD_NUMBER: _builtins.int
     EXCESS_FIELD_NUMBER: _builtins.int
     root: _builtins.str
-    """The tier that answers."""
+    """The tier that answers; under a lossy rule tier{rule}."""
     kind: _builtins.str
     """The kind of request; empty for all kinds together."""
     mean: _builtins.float
@@ -1032,7 +1032,7 @@ class ResetRequest(_message.Message):
     WHAT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     what: _builtins.str
-    """What: pairs, strictness, tiers, qualities or trials; empty for everything."""
+    """What: pairs, strictness, tiers, qualities, budget or trials; empty for everything."""
     reason: _builtins.str
     """Why, for the history."""
     def __init__(

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.router import watching
+from services.router.residency import MemoryKeeper
 from tests.router.routers import configuration_file, eventually, reply, request, routing
 from tests.speculation.conftest import fleet, models  # noqa: F401 - fixtures
 from tests.speculation.fleet import Fleet, Models, Replica, Weights
@@ -69,34 +70,62 @@ def state(replica: Replica) -> Residency:
     return replica.tier.residence.state
 
 
-async def wanted(client: RouterClient, plan: str, running: dict[str, Replica]) -> None:
-    """Ask for a plan until its model is alone in memory."""
+async def wanted(client: RouterClient, plan: str, running: dict[str, Replica], looks) -> None:
+    """Ask for a plan until its model is what the memory is kept for, also when nobody asks."""
     others = [replica for name, replica in running.items() if name != plan]
     async with asyncio.timeout(120):
-        while any(state(replica) is not Residency.AWAY for replica in others):
-            await reply(client, request(plan=plan))
+        while True:
+            for _ in range(10):
+                await reply(client, request(plan=plan, max_new_tokens=2))
+            await looks.two_more()
+            if all(state(replica) is Residency.AWAY for replica in others):
+                return
 
 
-async def test_demand_says_which_of_two_models_is_in_memory(running, tmp_path) -> None:
+@pytest.fixture
+def looks(monkeypatch):
+    """Counts how often memory was arranged; with what fades alike the second says what stays."""
+
+    class Looks:
+        number = 0
+
+        async def two_more(self) -> None:
+            # One may have begun before whatever is waited for.
+            wanted = self.number + 2
+            await eventually(lambda: self.number >= wanted)
+
+    counted, arrange = Looks(), MemoryKeeper.arrange
+
+    async def counting(keeper: MemoryKeeper, name: str) -> None:
+        await arrange(keeper, name)
+        counted.number += 1
+
+    monkeypatch.setattr(MemoryKeeper, "arrange", counting)
+    return counted
+
+
+async def test_demand_says_which_of_two_models_is_in_memory(running, tmp_path, looks) -> None:
     async with budgeted(tmp_path, running) as client:
         await eventually(lambda: state(running["large"]) is Residency.AWAY)
         assert state(running["small"]) is Residency.RESIDENT, "the default plan's, to begin with"
         cold = await reply(client, request(plan="large"))
         assert running["large"].loads.number == 1
-        await wanted(client, "large", running)
+        await wanted(client, "large", running, looks)
         warm = await reply(client, request(plan="large"))
         assert cold.token_ids == warm.token_ids and cold.finished.exact
         seen = {one.tier: one.description.residency for one in (await client.tiers()).replicas}
         assert seen["small"] is Residency.AWAY
-        await wanted(client, "small", running)
+        await wanted(client, "small", running, looks)
         await eventually(lambda: gauge("resident_bytes", machine="one") == 1e9)
     changes = {"tier": "small", "state": "away"}
     assert gauge("residency_changes_total", **changes) >= 1
 
 
-async def test_what_is_missed_is_loaded_before_it_is_asked_for(running, tmp_path) -> None:
+async def test_what_is_missed_is_loaded_before_it_is_asked_for(running, tmp_path, looks) -> None:
     async with budgeted(tmp_path, running) as client:
-        await wanted(client, "large", running)
+        await wanted(client, "large", running, looks)
+        for _ in range(100):  # it must be worth more than the other also when neither is there
+            await reply(client, request(plan="large", max_new_tokens=2))
         number = running["large"].loads.number
         await set_resident_by_hand(running["large"], resident=False)
         await eventually(lambda: state(running["large"]) is Residency.RESIDENT)
@@ -107,7 +136,7 @@ async def set_resident_by_hand(replica: Replica, *, resident: bool) -> None:
     await replica.tier.residence.set(resident=resident)
 
 
-async def test_a_model_with_a_session_stays(running, tmp_path) -> None:
+async def test_a_model_with_a_session_stays(running, tmp_path, looks) -> None:
     small, large = running["small"], running["large"]
     async with budgeted(tmp_path, running) as client:
         await eventually(lambda: state(large) is Residency.AWAY)
@@ -118,10 +147,10 @@ async def test_a_model_with_a_session_stays(running, tmp_path) -> None:
             for _ in range(20):
                 await reply(client, request(plan="large"))
                 assert state(small) is Residency.RESIDENT and small.tier.runner.is_loaded
-        await wanted(client, "large", running)
+        await wanted(client, "large", running, looks)
 
 
-async def test_an_answer_under_way_is_not_disturbed(running, tmp_path) -> None:
+async def test_an_answer_under_way_is_not_disturbed(running, tmp_path, looks) -> None:
     async with budgeted(tmp_path, running) as client:
         long = request(plan="small", max_new_tokens=200, ignore_eos=True)
         undisturbed = await reply(client, long)
@@ -129,7 +158,7 @@ async def test_an_answer_under_way_is_not_disturbed(running, tmp_path) -> None:
         async for event in client.generate(long):
             if isinstance(event, Committed):
                 token_ids += event.token_ids
-                shifting = shifting or asyncio.create_task(wanted(client, "large", running))
+                shifting = shifting or asyncio.create_task(wanted(client, "large", running, looks))
         assert shifting is not None
         await shifting
         assert token_ids == undisturbed.token_ids and len(token_ids) == 200

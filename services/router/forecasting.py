@@ -66,8 +66,9 @@ class Planned:
         pairs = (
             f"{below.tier} under {part.tier}" for part in plan.walk() for below in part.drafters
         )
-        answer = plan.tier if is_certified else answer_of(plan)
-        return cls(plan, answer, tuple(pairs), rated_as(plan))
+        if is_certified:
+            return cls(plan, plan.tier, tuple(pairs), plan.tier)
+        return cls(plan, answer_of(plan), tuple(pairs), rated_as(plan))
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,17 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from services.router.policies import Wrapping, all_policies
 from tests.addresses import free_address
 from tests.router.routers import reply, request
 from tests.router.test_learned import feedback_at
 from tests.router.two_tiers import asked, graded, over
+from tests.routing.situations import situation
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.learning import LearnedPolicy, Rating
 from tiercel.replies import Candidate
+from tiercel.routing.policy import Forecast
+from tiercel.routing.registry import PolicySettings
 
 
 @pytest.fixture
@@ -124,3 +128,14 @@ async def test_a_budget_is_kept_by_weighing_cost_unless_somebody_says_otherwise(
     paced = await client.route(asked())
     assert paced.reason.startswith("cost for seconds, to keep the budget: ")
     assert (await client.route(asked(cost_weight=0.0))).plan_name == "drafted"
+
+
+@pytest.mark.parametrize("policy", ["utility", "cascade", "thompson"])
+def test_the_operators_own_weight_of_seconds_goes_before_the_budget(policy: str):
+    """Dear and quick against cheap and slow, both surely of one quality."""
+    quick = Forecast("quick", 1.0, 0.7, cost=10.0, num_ratings=1e6)
+    cheap = Forecast("cheap", 4.0, 0.7, cost=1.0, num_ratings=1e6)
+    for weight, plan in ((0.0, "cheap"), (0.01, "quick")):
+        made = all_policies(PolicySettings(cost_weight=weight), Wrapping(), default=policy)[policy]
+        odds = made.weigh(situation(quick, cheap, budget_weight=0.1))
+        assert odds.probabilities[plan] == pytest.approx(1.0)

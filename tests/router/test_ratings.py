@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from services.router.forecasting import Planned
 from services.router.policies import Wrapping, all_policies
 from tests.addresses import free_address
 from tests.router.routers import reply, request
@@ -14,6 +15,7 @@ from tests.router.two_tiers import asked, graded, over
 from tests.routing.situations import situation
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.learning import LearnedPolicy, Rating
+from tiercel.plan_text import parse_plan
 from tiercel.replies import Candidate
 from tiercel.routing.policy import Forecast
 from tiercel.routing.registry import PolicySettings
@@ -128,6 +130,13 @@ async def test_a_budget_is_kept_by_weighing_cost_unless_somebody_says_otherwise(
     paced = await client.route(asked())
     assert paced.reason.startswith("cost for seconds, to keep the budget: ")
     assert (await client.route(asked(cost_weight=0.0))).plan_name == "drafted"
+
+
+def test_a_lossy_answer_goes_by_ratings_of_its_own_unless_its_rule_is_certified():
+    lossy = parse_plan("large{lenient=0.7} <- small").plan()
+    assert Planned.of(lossy).rated_as == "large{lenient}"
+    certified = Planned.of(lossy, is_certified=True)
+    assert certified.rated_as == certified.answer == "large"
 
 
 @pytest.mark.parametrize("policy", ["utility", "cascade", "thompson"])

@@ -35,7 +35,7 @@ def configuration_file(
 @asynccontextmanager
 async def routing(config: str, grader=None, **settings) -> AsyncIterator[RouterClient]:
     """Run a router, perhaps one that takes qualities from `grader`; yield a client of it."""
-    fast = {"poll_s": 0.1, "heartbeat_s": 1.0, "max_outage_s": 30.0} | settings
+    fast = {"poll_s": 0.1, "heartbeat_s": 10.0, "max_outage_s": 30.0} | settings
     chosen = Settings(config=config, **fast)
     async with (
         rpc.server(opening(chosen, grader=grader), "localhost:0") as port,

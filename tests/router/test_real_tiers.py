@@ -54,7 +54,7 @@ async def client(tmp_path: Path, processes):
     addresses = {tier: [one.address for one in replicas] for tier, replicas in processes.items()}
     config = configuration_file(tmp_path, addresses, PLANS, drafters=["suffix"])
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(routing(config, heartbeat_s=1.0))
+        client = await stack.enter_async_context(routing(config, heartbeat_s=10.0))
         await all_ready(client)
         yield client
 

@@ -40,9 +40,9 @@ def learn(
     half_life: Annotated[
         float, typer.Option(min=1.0, help="Requests after which an outcome weighs half.")
     ] = 200.0,
-    streams: Annotated[int, typer.Option(min=2, help="Streams, each with a seed.")] = 24,
-    before: Annotated[int, typer.Option(min=200, help="Requests before a change.")] = 1000,
-    after: Annotated[int, typer.Option(min=200, help="Requests after it.")] = 2000,
+    streams: Annotated[int, typer.Option(min=2, help="Streams, each with a seed.")] = 20,
+    before: Annotated[int, typer.Option(min=200, help="Requests before a change.")] = 800,
+    after: Annotated[int, typer.Option(min=200, help="Requests after it.")] = 1500,
     runs: Annotated[int, typer.Option(min=2, help="Runs of each lossy rule.")] = 200,
     report: Annotated[
         Path | None, typer.Option(file_okay=False, help="Folder for JSON, Markdown and figures.")
@@ -69,24 +69,21 @@ def learn(
         )
         with output.working("reading and fitting"):
             found = read_table(table, data, out=out, step_times=step_times, price=price)
-            subject = _subject(found, table, out, step_times, settings)
+            subject = _subject(found, out, step_times, settings)
         result, drawn = replayed_all(subject, settings, output.note)
         _show(output, result)
         if report is not None:
             _write(output, result, drawn, report, table.value)
 
 
-def _subject(
-    found: "Table", table: TableName, out: Path, step_times: Path | None, settings: "Settings"
-) -> "Subject":
+def _subject(found: "Table", out: Path, step_times: Path | None, settings: "Settings") -> "Subject":
     from tiercel.evaluation.learning.subjects import subject_of
 
-    is_matrix = table is not TableName.RECORDED_PAIR
     return subject_of(
         found,
         fitter(settings.scale.seed),
         out=out if out.is_dir() else None,
-        times=read_step_times(out, step_times) if is_matrix else None,
+        times=read_step_times(out, step_times) if out.is_dir() else None,
         refresh=settings.refresh,
         seed=settings.scale.seed,
     )

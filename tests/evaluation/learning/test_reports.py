@@ -16,9 +16,12 @@ from tiercel.evaluation.learning.markdown import markdown
 from tiercel.evaluation.learning.plots import draw
 from tiercel.evaluation.learning.prepared import prepared
 from tiercel.evaluation.learning.scenarios import Scale
-from tiercel.evaluation.learning.subjects import subject_of
+from tiercel.evaluation.learning.subjects import drafting_of, subject_of
+from tiercel.evaluation.matrix import Cells, CellsManifest
+from tiercel.evaluation.outcomes import Outcome
 from tiercel.evaluation.step_cost import StepTimes, TierTimes
 from tiercel.routing.costs import Cheapest
+from tiercel.types import FinishReason
 
 SETTINGS = Settings(
     Scale(num_streams=2, num_before=200, num_after=260),
@@ -55,8 +58,27 @@ def test_at_the_fair_price_the_cheapest_and_the_best_plan_are_worth_the_same():
 
 @pytest.fixture(scope="module")
 def replay(tmp_path_factory: pytest.TempPathFactory):
-    subject = subject_of(table_of(200), knowing, out=None, times=TIMES, refresh=25)
+    subject = subject_of(table_of(200), knowing, out=None, times=None, refresh=25)
+    subject = replace(subject, drafting=drafting_of(TIMES, [answers("large")]))
     return replayed_all(subject, SETTINGS)
+
+
+def answers(tier: str, count: int = 20, matches: tuple[str, ...] = ()) -> Cells:
+    """Answers of five tokens, and what drafters would have said."""
+    manifest = CellsManifest(column=tier, set_name="sums", data_digest="", set_digest="", tiers={})
+    said = {name: np.ones(5, np.bool_) for name in matches}
+    one = Outcome("p", 0, "", (1,) * 5, FinishReason.LENGTH, {"exact": 1.0}, matches=said)
+    return Cells(Path(), manifest, (one,) * count)
+
+
+def test_recorded_matches_are_taken_where_both_drafters_have_them():
+    found = drafting_of(TIMES, [answers("large", matches=("small", "middle"))])
+    assert found is not None and not found.is_synthetic and found.new == "middle"
+    assert found.matches["small"][0].all() and found.root == TIMES.of("large")
+    made_up = drafting_of(TIMES, [answers("large", matches=("small",))])
+    assert made_up is not None and made_up.is_synthetic
+    assert [len(one) for one in made_up.matches["small"]] == [5] * 20
+    assert drafting_of(TIMES, [answers("middle")]) is None
 
 
 def test_everyone_is_replayed_in_every_scenario(replay):
@@ -64,8 +86,6 @@ def test_everyone_is_replayed_in_every_scenario(replay):
     assert {one.scenario for one in report.results} == set(report.changes)
     assert {one.learner for one in report.results if one.feedback == "20 % flipped"} == {
         "thompson",
-        "epsilon-greedy",
-        "metallm",
         "utility, rated",
         "mine",
     }

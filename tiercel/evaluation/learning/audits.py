@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tiercel.evaluation.learning.harm import HarmCurve
+from tiercel.evaluation.learning.world import Doubles
 from tiercel.strictness.certification import Certificate, LevelAudits, Standard, in_sequence
 from tiercel.strictness.following import CEILING, Steering
 
@@ -30,7 +31,7 @@ class Auditing:
 class Run:
     """One run, a step of strictness at a time; each step is `Steering.min_answers` requests."""
 
-    harm: np.ndarray[tuple[int, ...], np.dtype[np.float64]]  # true, expected, of what was served
+    harm: Doubles  # true, expected, of what was served
     certified_harm: tuple[float, ...]  # true harm of each level when it was certified last
     withdrawals: tuple[int, ...]  # requests at which a certificate was
 

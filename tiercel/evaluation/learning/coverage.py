@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tiercel.evaluation.learning.audits import Auditing, Run, lived
 from tiercel.evaluation.learning.harm import HarmCurve
@@ -90,7 +91,7 @@ def naive_errors(harm: float, standard: Standard, num_runs: int, seed: int = 0) 
     """
     draws = np.random.default_rng(seed).random((num_runs, _MOST_AUDITS)) < harm
     sums = draws.cumsum(axis=1)
-    most = np.array([_most_harmed(count, standard) for count in range(1, _MOST_AUDITS + 1)])
+    most = _most_harmed(standard)
     fixed, twenty = standard.num_audits, 20
     return {
         "one look, as the product": float((sums[:, fixed - 1] <= most[fixed - 1]).mean()),
@@ -99,17 +100,17 @@ def naive_errors(harm: float, standard: Standard, num_runs: int, seed: int = 0) 
     }
 
 
-def _most_harmed(audits: int, standard: Standard) -> int:
-    """Return the most harmed answers with which the bound is met; -1 if none is few enough."""
-    most = -1
-    while clopper_pearson_upper(most + 1, audits, standard.delta) <= standard.epsilon:
-        most += 1
-    return most
+def _most_harmed(standard: Standard) -> NDArray[np.intp]:
+    """Return, by the number of audits from 1, how many harmed ones meet the bound; -1 for none."""
+    most, found = -1, []
+    for audits in range(1, _MOST_AUDITS + 1):
+        while clopper_pearson_upper(most + 1, audits, standard.delta) <= standard.epsilon:
+            most += 1
+        found.append(most)
+    return np.array(found)
 
 
-def _withdrawal(
-    runs: list[Run], is_harmed: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], drift_at: int
-) -> Withdrawal:
+def _withdrawal(runs: list[Run], is_harmed: NDArray[np.bool_], drift_at: int) -> Withdrawal:
     waits = [
         min((at - drift_at for at in one.withdrawals if at > drift_at), default=float("inf"))
         for one, harmed in zip(runs, is_harmed, strict=True)

@@ -9,7 +9,7 @@ from tiercel.evaluation.learning.coverage import Coverage, OverTime, covered, na
 from tiercel.evaluation.learning.drafters import Drafting, DraftingResult, Pace, with_new_drafter
 from tiercel.evaluation.learning.harm import HarmCurve
 from tiercel.evaluation.learning.learner import FOREVER, Factory
-from tiercel.evaluation.learning.learners import GREEDY, LEARNERS, METALLM, RATED, THOMPSON
+from tiercel.evaluation.learning.learners import LEARNERS, RATED, THOMPSON
 from tiercel.evaluation.learning.prepared import Prepared
 from tiercel.evaluation.learning.replay import ALL, CONDITIONS, Stream
 from tiercel.evaluation.learning.scenarios import Curves, Result, Scale, run, scenarios
@@ -20,8 +20,8 @@ GOAL = 300
 HALF_LIVES = (50.0, 100.0, 200.0, 400.0, FOREVER)
 RUNNING_SHARES = (0.02, 0.2)
 SCORED_SHARES = (0.05, 0.0)
-# What has no use for scores is replayed once.
-_LEARNING = (THOMPSON, GREEDY, METALLM, RATED)
+# What the router can be set to is replayed in every condition, the others with all feedback.
+_PRODUCT = (THOMPSON, RATED)
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,12 @@ def replayed_all(
 
 def _learned(subject: Subject, settings: Settings, told: Told) -> Sequence[tuple[Result, Curves]]:
     everyone = {**LEARNERS, **settings.own}
-    learning = {name: one for name, one in everyone.items() if name in (*_LEARNING, *settings.own)}
+    product = {name: one for name, one in everyone.items() if name in (*_PRODUCT, *settings.own)}
     found: list[tuple[Result, Curves]] = []
     for scenario in scenarios(subject.prepared):
         for feedback in CONDITIONS:
             told(f"{scenario.name}, {feedback.name}")
-            who = everyone if feedback is ALL else learning
+            who = everyone if feedback is ALL else product
             found += run(scenario, feedback, who, settings.scale, settings.half_life)
     return found
 

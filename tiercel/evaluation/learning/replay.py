@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tiercel.evaluation.learning.learner import Answer, Learner
-from tiercel.evaluation.learning.world import Change, Ints, World
+from tiercel.evaluation.learning.world import Change, Doubles, Ints, World
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Stream:
     """Requests drawn with replacement, and all further chance: equal for every learner."""
 
     rows: Ints
-    draws: np.ndarray[tuple[int, ...], np.dtype[np.float64]]  # which plan of the odds
-    rated: np.ndarray[tuple[int, ...], np.dtype[np.float64]]  # below the share: a score comes
-    flipped: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+    draws: Doubles  # which plan of the odds
+    rated: Doubles  # below the share: a score comes
+    flipped: Doubles
 
     @classmethod
     def drawn(cls, num_rows: int, length: int, seed: int) -> "Stream":

@@ -34,9 +34,9 @@ _CHEAP, _DEAR = 0.5, 2.0
 class Scale:
     """How much is replayed."""
 
-    num_streams: int = 24
-    num_before: int = 1000  # requests before the change
-    num_after: int = 2000
+    num_streams: int = 20
+    num_before: int = 800  # requests before the change
+    num_after: int = 1500
     seed: int = 0
 
     @property

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tiercel.evaluation.chain_replay import Flags
 from tiercel.evaluation.frontier.beliefs import Fitter
 from tiercel.evaluation.frontier.table import Table
 from tiercel.evaluation.learning.drafters import Drafting, made_up_matches
@@ -11,6 +10,7 @@ from tiercel.evaluation.learning.experiment import Subject
 from tiercel.evaluation.learning.harm import SYNTHETIC, made_up, recorded
 from tiercel.evaluation.learning.prepared import prepared
 from tiercel.evaluation.matrix import Cells, read_matrix
+from tiercel.evaluation.outcomes import Outcome
 from tiercel.evaluation.step_cost import StepTimes
 
 # Of a small tier, and of one that is slower and drafts better; synthetic.
@@ -33,41 +33,32 @@ def subject_of(
         cost_unit=table.cost_unit,
         sources=table.sources,
         prepared=prepared(table, fitter, refresh=refresh, seed=seed),
-        drafting=None if times is None else drafting_of(table, times, cells),
+        drafting=None if times is None else drafting_of(times, cells),
         harm=[*recorded(cells), *(made_up(*one) for one in SYNTHETIC)],
     )
 
 
-def drafting_of(table: Table, times: StepTimes, cells: Sequence[Cells]) -> Drafting | None:
-    """Return the dearest plan with the two dearest others as drafters; None without as many.
+def drafting_of(times: StepTimes, cells: Sequence[Cells]) -> Drafting | None:
+    """Return the slowest tier with the two before it as drafters; None without as many.
 
-    Matches are those of the matrix if it has them for both, else made up.
+    Its answers' lengths are those of the matrix; matches are too, if it has them for both.
     """
-    roots = [name for name in table.plan_names if name in times.tiers]
-    if len(roots) < 3:
-        return None
-    *_, old, new, root = roots
-    found = _recorded_matches(cells, root, (old, new))
-    if found is None:
-        lengths = table.examples.num_tokens[:, table.plan_names.index(root)].astype(int)
-        kept = [length for length in lengths.tolist() if length > 1]
-        matches = made_up_matches(kept, dict(zip((old, new), _RATES, strict=True)))
-    else:
-        matches = found
-    tiers = {name: times.of(name) for name in (old, new)}
-    return Drafting(times.of(root), tiers, matches, is_synthetic=found is None)
-
-
-def _recorded_matches(
-    cells: Sequence[Cells], root: str, drafters: tuple[str, str]
-) -> dict[str, list[Flags]] | None:
-    answers = [
-        outcome.matches
-        for one in cells
-        if one.manifest.column == root
-        for outcome in one.outcomes
-        if len(outcome.token_ids) > 1 and set(drafters) <= outcome.matches.keys()
-    ]
+    names = sorted(times.tiers, key=lambda name: times.of(name).pass_seconds(1))
+    answers = [] if len(names) < 3 else _answers(cells, names[-1])
     if not answers:
         return None
-    return {drafter: [one[drafter] for one in answers] for drafter in drafters}
+    old, new, root = names[-3:]
+    recorded_both = [one for one in answers if {old, new} <= one.matches.keys()]
+    if recorded_both:
+        matches = {name: [one.matches[name] for one in recorded_both] for name in (old, new)}
+    else:
+        lengths = [len(one.token_ids) for one in answers]
+        matches = made_up_matches(lengths, dict(zip((old, new), _RATES, strict=True)))
+    tiers = {name: times.of(name) for name in (old, new)}
+    return Drafting(times.of(root), tiers, matches, is_synthetic=not recorded_both)
+
+
+def _answers(cells: Sequence[Cells], root: str) -> list[Outcome]:
+    """Return the root's own greedy answers of at least two tokens."""
+    own = (one.outcomes for one in cells if one.manifest.column == root)
+    return [one for outcomes in own for one in outcomes if len(one.token_ids) > 1]

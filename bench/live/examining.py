@@ -37,7 +37,7 @@ async def examined(
     if not late:
         raise Unavailable("strictness did not settle: ask for more answers")
     async with opened(lesson.written(with_feedback=False), lesson, output) as room:
-        lessons = Lessons(room, tokens, output.note)
+        lessons = Lessons(room, tokens, tells_kinds=False, told=output.note)
         fixed = {one: await _fixed(lessons, late, one, output) for one in {EXACT, *grid}}
         before = await _fixed(lessons, early, EXACT, output) if early else []
         everyone = [step.answer for step in steps] + [

@@ -157,12 +157,12 @@ class Classroom:
     router: RouterClient
     feedback: FeedbackClient | None
 
-    async def strictness(self) -> StrictnessPolicy | None:
-        """Return what is learned of the rule for all kinds, None if nothing is; raises."""
+    async def strictness(self, kind: str) -> StrictnessPolicy | None:
+        """Return what is learned of the rule for a kind ("": all); None if nothing is. Raises."""
         assert self.feedback is not None, "these services do not learn"
-        policy = await self.feedback.policy()
-        found = (one for one in policy.strictness if one.rule is self.lesson.rule and not one.kind)
-        return next(found, None)
+        rule = self.lesson.rule
+        known = (await self.feedback.policy()).strictness
+        return next((one for one in known if (one.rule, one.kind) == (rule, kind)), None)
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ audited. In the end the same prompts, of behind the transient, are answered at f
 Goodput is tokens over counts times step times of an idle machine; a drafter that is not among those
 counts with one constant, measured here. Harm is that of the audits: the root finds the answer less
 likely than EXACT's, by --delta nats per token. The best fixed strictness is the one of most goodput
-among those of no more harm. Kinds are not told: there is one strictness for all.
+among those of no more harm. In `shift` the caller tells the kind of each request, and each kind has
+its certificate and its strictness; otherwise there is one for both.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from bench.live.learning_services import PAIRS, Lesson, opened
 from bench.live.lessons import Lessons, Step
 from bench.live.mixture import Prompt, mixture
 from bench.live.settling import Comparison, Judged, compared, settled_at
-from bench.live.strictness_rows import Row, learned_row, strictness_of
+from bench.live.strictness_rows import Row, audits_of, learned_row, strictness_of
 from bench.live.surroundings import surroundings
 from tiercel.cli.output import Output
 from tiercel.cli.running import tell_failures
@@ -40,6 +41,7 @@ from tiercel.evaluation.step_cost import STEP_TIMES_FILE, StepTimes
 from tiercel.types import Rule
 
 MATHS, STORIES = "gsm8k_test", "writingprompts"
+_MOST_CERTIFYING = 1_000  # answers
 
 
 class Scenario(StrEnum):
@@ -90,18 +92,21 @@ async def certified(
     if path.exists():
         return path.read_bytes()
     async with opened(lesson.written(certifying=True), lesson, output) as room:
-        learned = await Lessons(room, tokens, output.note).certified(prompts)
+        lessons = Lessons(room, tokens, tells_kinds=True, told=output.note)
+        learned = await lessons.certified(prompts, _MOST_CERTIFYING)
     path.write_bytes(learned)
     return learned
 
 
 async def led(
-    lesson: Lesson, prompts: Sequence[Prompt], learned: bytes, tokens: int, output: Output
-) -> list[Step]:
+    lesson: Lesson, prompts: Sequence[Prompt], learned: bytes, scenario: Scenario, tokens: int,
+    output: Output,
+) -> list[Step]:  # fmt: skip
     """Return the answers of services that begin with what is learned."""
     async with opened(lesson.written(), lesson, output) as room:
-        lessons = Lessons(room, tokens, output.note)
-        await lessons.restored(learned)
+        tells_kinds = scenario is Scenario.SHIFT
+        lessons = Lessons(room, tokens, tells_kinds=tells_kinds, told=output.note)
+        await lessons.restored(learned, {prompt.kind for prompt in prompts})
         return await lessons.led(prompts)
 
 
@@ -112,7 +117,8 @@ async def run(
     """Return all rows, where strictness settled, and what was judged; raises TiercelError."""
     certifying, prompts = prompts_of(data, scenario, sizes)
     learned = await certified(lesson, certifying, sizes.tokens, certificate, output)
-    steps = await led(wrong_at_first(scenario, lesson), prompts, learned, sizes.tokens, output)
+    wrong = wrong_at_first(scenario, lesson)
+    steps = await led(wrong, prompts, learned, scenario, sizes.tokens, output)
     in_force = [strictness_of(step.answer) for step in steps]
     # What never settles is judged over its second half.
     settled = 0 if scenario is Scenario.SHIFT else min(settled_at(in_force), len(steps) // 2)
@@ -133,8 +139,8 @@ def result_of(
         "judged": {name: _summary(one) for name, one in summary.items()},
         "comparison": asdict(comparison),
         "verdict": comparison.verdict,
-        "num_audits": rows[-1].num_audits,
-        "num_harmed": rows[-1].num_harmed,
+        "num_audits": audits_of(rows)[0],
+        "num_harmed": audits_of(rows)[1],
         "rows": [asdict(one) for one in rows],
     }
     return content, comparison
@@ -161,8 +167,8 @@ def _show(output: Output, found: Examined, settled: int, rows: Sequence[Row], ve
     ]  # fmt: skip
     output.table("priced by counts times step times [95 % interval]", columns, table)
     output.line(f"settled after {settled} answers, at {rows[-1].strictness:.3f} in the end")
-    output.line(f"audits: {rows[-1].num_harmed} of {rows[-1].num_audits} harmed, "
-                f"bound {rows[-1].harm_bound:.3f}")  # fmt: skip
+    audits, harmed = audits_of(rows)
+    output.line(f"audits: {harmed} of {audits} harmed")
     output.line(f"led / best fixed of no more harm: {verdict}")
 
 

@@ -24,6 +24,7 @@ class Row:
     num_judged: int
     num_compared: int
     num_divergent: int
+    cell: str = ""  # the kind that was told, whose strictness it is; empty: that of all
     led: float | None = None
     target_divergence: float | None = None
     num_audits: int = 0
@@ -63,6 +64,7 @@ def learned_row(step: Step, times: StepTimes) -> Row:
     if step.known is None:
         return row
     told = {
+        "cell": step.cell,
         "led": step.known.strictness,
         "target_divergence": step.known.target_divergence,
         "num_audits": step.known.num_audits,
@@ -93,3 +95,9 @@ def with_drafter(times: StepTimes, drafter: str, answers: Sequence[Answer]) -> S
 
 def _worked(stats: TierStats, tier: str) -> bool:
     return stats.tier == tier and stats.num_forward_passes > 0
+
+
+def audits_of(rows: Sequence[Row]) -> tuple[int, int]:
+    """Return how many answers were audited and how many of them were harmed, of all cells."""
+    last = {row.cell: row for row in rows}.values()
+    return sum(row.num_audits for row in last), sum(row.num_harmed for row in last)

@@ -1,6 +1,7 @@
 """Where a led strictness settles, what it is held against, and what services are told."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from bench.live.figures import draw_learning
 from bench.live.learning_services import PAIRS, Lesson
 from bench.live.settling import Judged, best_fixed, compared, settled_at
 from bench.live.strictness import Scenario, Sizes, prompts_of, wrong_at_first
-from bench.live.strictness_rows import Row
+from bench.live.strictness_rows import Row, audits_of
 from services.feedback.settings import Settings as FeedbackSettings
 from services.router.settings import Settings as RouterSettings
 from tiercel import tiers
@@ -132,3 +133,12 @@ def test_learning_is_drawn(tmp_path: Path):
     rows = [row(0.4 + 0.01 * at) for at in range(30)]
     draw_learning(rows, 12, tmp_path / "learning.png")
     assert imread(tmp_path / "learning.png").std() > 0
+
+
+def test_audits_add_up_over_the_kinds_that_were_told():
+    def told(cell: str, audits: int, harmed: int) -> Row:
+        return replace(row(), cell=cell, num_audits=audits, num_harmed=harmed)
+
+    rows = [told("a", 1, 0), told("a", 7, 2), told("b", 1, 1), told("b", 4, 1)]
+    assert audits_of(rows) == (11, 3)
+    assert audits_of(rows[:2]) == (7, 2)

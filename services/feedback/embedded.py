@@ -132,7 +132,9 @@ class Server:
             "appendonly": "yes",
             "appendfsync": "everysec",
             "maxmemory": _MAX_MEMORY,
-            "maxmemory-policy": "noeviction",
+            # Marks of events and what ratings are of go when it is full, the oldest first; what is
+            # learned has no end to its life, and stays.
+            "maxmemory-policy": "volatile-lru",
             "loglevel": "warning",
         }
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]

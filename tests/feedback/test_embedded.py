@@ -94,6 +94,22 @@ async def test_a_killed_server_comes_back_with_its_data(folder: Path):
     assert servers_in(folder) == []
 
 
+async def test_a_full_server_forgets_marks_of_events_and_goes_on_learning(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(embedded, "_MAX_MEMORY", "8mb")
+    async with embedded.running(folder) as url:
+        connection = Connection(url, namespace="test", timeout_s=30.0)
+        store = Store(connection, Memory())
+        await store.apply([outcome(event_id="once")])
+        for number in range(10):
+            await connection.client.set(f"mark {number}", "x" * 1_000_000, px=100_000_000)
+        assert await store.apply([outcome(event_id="another")]) == [True]
+        snapshot = await store.read()
+        assert snapshot is not None and snapshot.version == 2
+        await connection.close()
+
+
 async def test_a_folder_serves_one_server_at_a_time(folder: Path):
     async with embedded.running(folder):
         with pytest.raises(InvalidRequest, match="data_dir"):

@@ -17,6 +17,8 @@ from tiercel.sessions import Delivery
 from tiercel.tokenizer import Tokenizer
 from tiercel.types import StopConditions
 
+_WARM_UP_TOKENS = 8
+
 
 def arms_of(
     names: Sequence[str], policies: Sequence[str], cost_weight: float
@@ -45,6 +47,13 @@ class Examination:
     commit: str
     seed: int
     told: Callable[[str], None]
+
+    async def warm_up(self, question: Question) -> None:
+        """Have every static plan begin an answer: tiers that never worked have no times to tell."""
+        stop = StopConditions(max_new_tokens=_WARM_UP_TOKENS)
+        for like in self.arms.values():
+            if like.plan:
+                await ask(self.client, replace(like, stop=stop), question.prompt)
 
     async def run(self, questions: Sequence[Question]) -> None:
         """Ask what was not answered yet, question by question; raises TiercelError."""

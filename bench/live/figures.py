@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.live.holding import Holding
 from bench.live.ratios import Result
 from bench.live.strictness_rows import Row
 
@@ -28,6 +29,31 @@ def draw_phases(results: Sequence[Result], arms: Sequence[str], path: Path) -> N
     axes.set_xticks(places, [one.name for one in results])
     axes.set_ylabel("mean seconds a request")
     axes.legend(fontsize="small", ncols=2)
+    save(figure, [axes], path)
+
+
+def draw_plans(found: Sequence[Holding], static: Sequence[str], path: Path) -> None:
+    """Draw quality against cost: live with intervals, what was replayed as crosses.
+
+    The line is what mixtures of the live static plans reach between their points.
+    """
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for number, one in enumerate(found):
+        cost, quality = one.cost, one.quality
+        across = [[cost.mean - cost.low], [cost.high - cost.mean]]
+        up = [[quality.mean - quality.low], [quality.high - quality.mean]]
+        axes.errorbar(
+            [cost.mean], [quality.mean], yerr=up, xerr=across,
+            fmt="o", color=f"C{number}", capsize=3, label=one.arm,
+        )  # fmt: skip
+        crossed = [one.replayed_cost.mean], [one.replayed_quality.mean]
+        axes.plot(*crossed, "x", color=f"C{number}")
+    alone = sorted((one.cost.mean, one.quality.mean) for one in found if one.arm in static)
+    axes.plot(*zip(*alone, strict=True), color="#888888", linewidth=1, zorder=0)
+    axes.set_xlabel("seconds an answer, counts times step times")
+    axes.set_ylabel("quality")
+    axes.legend(fontsize="small")
     save(figure, [axes], path)
 
 

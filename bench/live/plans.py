@@ -27,6 +27,7 @@ import typer
 
 from bench.live.answers_file import AnswersFile
 from bench.live.asking_plans import Examination, arms_of
+from bench.live.figures import draw_plans
 from bench.live.holding import Holding, Measured, held
 from bench.live.ladder_services import Ladder, fit_stopping
 from bench.live.replayed import CASCADE, replayed, table_of
@@ -101,6 +102,7 @@ async def examine(
                     seed=trial.seed,
                     told=output.note,
                 )
+                await examination.warm_up(questions[0])
                 await examination.run(questions)
 
 
@@ -151,7 +153,7 @@ def _told(one: Estimate) -> str:
 
 def _concluded(
     trial: Trial, answers: AnswersFile, questions: Sequence[Question], out: Path, output: Output
-) -> None:
+) -> list[Holding]:
     live = live_of(answers, questions, [*trial.arms])
     table = table_of(trial.cells(), trial.ladder.names, trial.data, trial.times)
     replay = replayed(table, seed=trial.seed, told=output.note)
@@ -168,6 +170,7 @@ def _concluded(
     }
     out.write_text(json.dumps(content, indent=1) + "\n")
     _show(output, found, wall, len(live.sets))
+    return found
 
 
 def main(
@@ -176,6 +179,7 @@ def main(
         "answers.jsonl"
     ),
     out: Annotated[Path, typer.Option(help="The figures, as JSON.")] = Path("plans.json"),
+    figures: Annotated[Path | None, typer.Option(help="Folder of the picture.")] = None,
     outcomes: Annotated[Path, typer.Option(exists=True, help="The matrix.")] = Path("outcomes"),
     config: Annotated[
         Path | None, typer.Option(exists=True, help="The ladder; else ladder.toml of the matrix.")
@@ -199,7 +203,10 @@ def main(
         kept = AnswersFile(answers)
         if not replay_only:
             asyncio.run(examine(trial, questions, kept, output))
-        _concluded(trial, kept, questions, out, output)
+        found = _concluded(trial, kept, questions, out, output)
+    if figures is not None:
+        figures.mkdir(parents=True, exist_ok=True)
+        draw_plans(found, [*ladder.names], figures / "live-plans.png")
 
 
 if __name__ == "__main__":

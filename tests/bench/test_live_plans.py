@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from bench.live.answers_file import AnswersFile, Scored
 from bench.live.charged import counts_of
+from bench.live.figures import draw_plans
 from bench.live.holding import Measured, held
 from bench.live.ladder_services import Ladder
 from bench.live.unseen import apportioned, scored_sets, unseen
@@ -137,6 +139,15 @@ def test_a_frontier_holds_that_is_reached_again_and_one_that_is_not_does_not():
     # What is common to all arms of a prompt cancels in the gain over mixtures of static plans.
     assert (same.gain.mean, same.gain.low, same.gain.high) == pytest.approx((0.08, 0.08, 0.08))
     assert same.replayed_gain.mean == pytest.approx(0.08)
+
+
+def test_plans_are_drawn(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    replay = measured(rng, 40, (0.2, 0.4), 0.0, [0.2, 0.38, 0.4])
+    live = measured(rng, 40, (0.2, 0.4), 0.3, [])
+    found = held(live, replay, {"policy": "policy"})
+    draw_plans(found, ["small", "large"], tmp_path / "plans.png")
+    assert imread(tmp_path / "plans.png").std() > 0
 
 
 def test_replayed_means_weigh_sets_as_the_live_prompts_do():

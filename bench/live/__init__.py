@@ -2,7 +2,7 @@
 
     python -m bench.live.chains DATA --out chains.json [--figures FOLDER] [--config FILE] [--quick]
     python -m bench.live.plans DATA --answers answers.jsonl --out plans.json [--limit N] [--quick]
-    python -m bench.live.strictness DATA --out strictness.json [--figures FOLDER] [--quick]
+    python -m bench.live.strictness DATA --scenario lenient|strict|shift [--quick]
 
 `DATA` is a folder of JSONL files such as gsm8k_test.jsonl, rows of `id` and `prompt` (see
 docs/evaluation.md). Every result names commit, machine and seeds.

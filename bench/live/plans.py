@@ -16,7 +16,7 @@ nothing.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -128,7 +128,10 @@ def _wall_s(answers: AnswersFile, arms: Sequence[str]) -> dict[str, Estimate]:
     return {arm: estimate([one.wall_s for one in rows if one.arm == arm]) for arm in arms}
 
 
-def _show(output: Output, found: Sequence[Holding], wall: dict[str, Estimate], count: int) -> None:
+def _show(
+    output: Output, found: Sequence[Holding], wall: dict[str, Estimate], curves: Collection[str],
+    count: int,
+) -> None:  # fmt: skip
     columns = ("arm", ">quality", ">replayed", ">difference", ">cost s", ">replayed s",
                ">over static mixtures", ">replayed gain", ">wall s", "")  # fmt: skip
     rows = [
@@ -142,7 +145,7 @@ def _show(output: Output, found: Sequence[Holding], wall: dict[str, Estimate], c
         for one in found
     ]
     output.table(f"{count} further prompts [95 % interval]", columns, rows)
-    failed = [one.arm for one in found if one.difference.high < 0]
+    failed = [one.arm for one in found if one.arm in curves and one.difference.high < 0]
     where = f"does not hold for {', '.join(failed)}" if failed else "holds within its interval"
     output.line(f"the replayed frontier {where}")
 
@@ -169,7 +172,7 @@ def _concluded(
         "wall_s": {arm: asdict(one) for arm, one in wall.items()},
     }
     out.write_text(json.dumps(content, indent=1) + "\n")
-    _show(output, found, wall, len(live.sets))
+    _show(output, found, wall, trial.curves, len(live.sets))
     return found
 
 

@@ -8,6 +8,7 @@ from services.router.admission import Admission
 from services.router.aftermath import Aftermath
 from services.router.chain_times import ChainTimes
 from services.router.conversations import Conversations
+from services.router.dead_letters import DeadLetters
 from services.router.deciding import Decider
 from services.router.decision_log import DecisionLog
 from services.router.fleet import Fleet
@@ -43,6 +44,7 @@ from tiercel.routing.policy import Policy
 from tiercel.routing.registry import PolicySettings
 
 _POLICY_FILE, _SPOOL_FILE = "policy.binpb", "outcomes.sqlite"
+_REFUSED_FILE = "refused.jsonl"
 
 
 @asynccontextmanager
@@ -57,7 +59,7 @@ async def opening(
     fleet, state = Fleet(configuration.tiers.keys()), settings.state_dir
     advice = Advice(state / _POLICY_FILE if state else None)
     spool = Spool(state / _SPOOL_FILE, settings.max_spooled) if state else None
-    outcomes = OutcomeReporter(spool)
+    outcomes = OutcomeReporter(spool, DeadLetters(state / _REFUSED_FILE) if state else None)
     prices = {name: tier.price_per_second for name, tier in configuration.tiers.items()}
     times, conversations = ChainTimes(fleet, advice, prices), Conversations()
     log, cascade = DecisionLog(settings.decision_log), _cascade(settings, configuration)

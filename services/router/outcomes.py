@@ -15,6 +15,7 @@ from tenacity import (
 
 from services.router import metrics
 from services.router.background import in_background
+from services.router.dead_letters import DeadLetters
 from services.router.spool import Spool
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import DeadlineExceeded, InvalidRequest, Overloaded, TiercelError, Unavailable
@@ -34,11 +35,12 @@ _MAY_PASS = (Unavailable, Overloaded, DeadlineExceeded)
 class OutcomeReporter:
     """A bounded queue to feedback: when it is full the oldest events are dropped and counted.
 
-    With a spool, what feedback cannot be told for now waits on disk, over restarts too.
+    With a spool, what feedback cannot be told for now waits on disk, over restarts too; with dead
+    letters, what feedback refuses is kept there.
     """
 
-    def __init__(self, spool: Spool | None = None) -> None:
-        self._spool = spool
+    def __init__(self, spool: Spool | None = None, dead_letters: DeadLetters | None = None) -> None:
+        self._spool, self._dead_letters = spool, dead_letters
         self._waiting: deque[Event] = deque()
         self._arrived = asyncio.Event()
         self._is_reporting = False
@@ -140,6 +142,8 @@ class OutcomeReporter:
     def _drop(self, batch: list[Event], error: TiercelError) -> None:
         metrics.num_dropped_outcomes.inc(len(batch))
         log.warning("events are dropped", number=len(batch), problem=str(error))
+        if self._dead_letters is not None:
+            self._dead_letters.put(batch, str(error))
 
     def _next_batch(self) -> list[Event]:
         number = min(len(self._waiting), 1 if self._num_suspects else _MAX_BATCH)

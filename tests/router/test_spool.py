@@ -1,10 +1,12 @@
 """What waits on disk while feedback is away: bounded, in order, over restarts."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from services.router import metrics, outcomes
+from services.router.dead_letters import DeadLetters
 from services.router.kept_policy import read_policy, write_policy
 from services.router.learned import Advice
 from services.router.outcomes import OutcomeReporter
@@ -98,6 +100,35 @@ async def test_one_that_is_refused_takes_no_other_with_it(tmp_path: Path):
     feedback = Feedback(refuses="b")
     async with OutcomeReporter(spool).reporting(feedback):
         await eventually(lambda: feedback.reported == list("acd"))
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_is_refused_is_kept_with_the_reason(tmp_path: Path):
+    file = tmp_path / "refused.jsonl"
+    feedback, reporter = Feedback(refuses="b"), OutcomeReporter(None, DeadLetters(file))
+    async with reporter.reporting(feedback):
+        for name in "abc":
+            reporter.put(outcome(name))
+        await eventually(lambda: feedback.reported == list("ac") and file.exists())
+    [line] = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [one["event_id"] for one in line["outcomes"]] == ["b"]
+    assert "outcomes.kind" in line["problem"]
+
+
+def test_the_oldest_dead_letters_go(tmp_path: Path):
+    file = tmp_path / "refused.jsonl"
+    letters = DeadLetters(file, max_bytes=1_000)
+    for number in range(20):
+        letters.put([outcome(str(number))], "bad")
+    kept = file.with_name("refused.jsonl.old").read_text() + file.read_text()
+    numbers = [json.loads(line)["outcomes"][0]["event_id"] for line in kept.splitlines()]
+    assert 1 < len(numbers) < 20
+    assert numbers == [str(number) for number in range(20 - len(numbers), 20)]
+    assert len(kept) <= 2 * 1_000
+
+
+def test_dead_letters_that_cannot_be_written_do_no_harm(tmp_path: Path):
+    DeadLetters(tmp_path / "nowhere" / "refused.jsonl").put([outcome("a")], "bad")
 
 
 @pytest.mark.usefixtures("impatient")

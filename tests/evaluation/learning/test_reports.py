@@ -90,7 +90,7 @@ def test_everyone_is_replayed_in_every_scenario(replay):
         "mine",
     }
     assert [one.half_life for one in report.half_lives][-1] == float("inf")
-    assert len(report.coverage) == 6 and len(report.drafting) == 6
+    assert len(report.coverage) == 9 and len(report.drafting) == 6
     assert ("steady", "all", "mine") in drawn.curves
 
 
@@ -106,4 +106,4 @@ def test_it_is_written_with_seeds_and_what_is_made_up_is_called_so(replay, tmp_p
     changed = [line for line in text.splitlines() if line.startswith("### ")]
     assert len(changed) == 3 and all("synthetic" in line for line in changed)
     assert "synthetic acceptance" in text and "`made.jsonl` 00" in text
-    assert text.count("(synthetic)") >= 6 + 3
+    assert text.count("(synthetic)") >= 9 + 3

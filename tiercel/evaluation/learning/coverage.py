@@ -18,7 +18,7 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """Of the runs that drift made harmful: how soon the certificate was withdrawn."""
+    """Of the runs that drift brought to twice epsilon or more: how soon it was withdrawn."""
 
     num_runs: int
     within_run: float  # share
@@ -34,6 +34,7 @@ class Coverage:
     is_synthetic: bool
     running_share: float  # of requests that are audited
     drift: float
+    drift_at: int  # request
     seeds: tuple[int, ...]
     certified: Estimate  # share of runs that certified a level
     wrongly: Estimate  # share of runs in which that level's true harm was above epsilon
@@ -70,6 +71,7 @@ def covered(
         is_synthetic=curve.is_synthetic,
         running_share=auditing.running_share,
         drift=auditing.drift,
+        drift_at=auditing.drift_at,
         seeds=seeds,
         certified=estimate([float(bool(one)) for one in certified]),
         wrongly=estimate([float(max(one, default=0.0) > epsilon) for one in certified]),
@@ -77,7 +79,7 @@ def covered(
         requests_above=float(above[:, :before].mean()),
         worst_harm=float(harm[:, :before].max()),
         withdrawn=estimate([float(bool(one)) for one in early]),
-        withdrawal=_withdrawal(runs, above[:, before], auditing.drift_at),
+        withdrawal=_withdrawal(runs, harm[:, before] >= 2 * epsilon, auditing.drift_at),
     )
     times = np.arange(harm.shape[1], dtype=np.float64) * step
     return summary, OverTime(times, 1.0 - above.mean(axis=0), harm.mean(axis=0))

@@ -18,7 +18,8 @@ Told = Callable[[str], None]
 GOAL = 300
 """Requests within which a learner is to be back."""
 HALF_LIVES = (50.0, 100.0, 200.0, 400.0, FOREVER)
-RUNNING_SHARES = (0.02, 0.2)
+AUDITED = ((0.02, 1.0), (0.2, 1.0), (0.2, 1 / 3))
+"""Share of requests that is audited; when drift comes, as a share of `Auditing.drift_at`."""
 SCORED_SHARES = (0.05, 0.0)
 # What the router can be set to is replayed in every condition, the others with all feedback.
 _PRODUCT = (THOMPSON, RATED)
@@ -73,9 +74,8 @@ class Drawn:
     """What only figures show."""
 
     curves: Mapping[tuple[str, str, str], Curves]  # by scenario, feedback and learner
-    harm: Mapping[tuple[str, float], OverTime]  # by rule and share of running audits
+    harm: Sequence[tuple[Coverage, OverTime]]
     change_at: int
-    drift_at: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,16 +101,11 @@ def replayed_all(
     told("a new drafter")
     drafting = tuple(_drafting(subject, settings))
     told("harm")
-    covers = {
-        (curve.name, share): covered(
-            curve,
-            replace(settings.auditing, running_share=share),
-            settings.num_runs,
-            settings.scale.seed,
-        )
+    covers = [
+        covered(curve, auditing, settings.num_runs, settings.scale.seed)
         for curve in subject.harm
-        for share in RUNNING_SHARES
-    }
+        for auditing in _audited(settings.auditing)
+    ]
     standard = settings.auditing.standard
     naive_harm = standard.epsilon + 0.001
     report = Report(
@@ -127,14 +122,12 @@ def replayed_all(
         results=tuple(result for result, _ in found),
         half_lives=sweeps,
         drafting=drafting,
-        coverage=tuple(one for one, _ in covers.values()),
+        coverage=tuple(one for one, _ in covers),
         naive=naive_errors(naive_harm, standard, 20 * settings.num_runs, settings.scale.seed),
         naive_harm=naive_harm,
     )
     curves = {(one.scenario, one.feedback, one.learner): drawn for one, drawn in found}
-    over_time = {key: times for key, (_, times) in covers.items()}
-    at = settings.scale.num_before, settings.auditing.drift_at
-    return report, Drawn(curves, over_time, *at)
+    return report, Drawn(curves, covers, settings.scale.num_before)
 
 
 def _learned(subject: Subject, settings: Settings, told: Told) -> Sequence[tuple[Result, Curves]]:
@@ -180,6 +173,16 @@ def _drafting(subject: Subject, settings: Settings) -> Sequence[DraftingResult]:
     ]
 
 
+def _audited(auditing: Auditing) -> list[Auditing]:
+    """Return audits of few and of many requests, and a drift that comes early."""
+    after = auditing.num_requests - auditing.drift_at
+    found = []
+    for share, when in AUDITED:
+        at = round(when * auditing.drift_at)
+        found.append(replace(auditing, running_share=share, drift_at=at, num_requests=at + after))
+    return found
+
+
 def _numbers(settings: Settings) -> dict[str, float]:
     scale, auditing = settings.scale, settings.auditing
     return {
@@ -189,8 +192,7 @@ def _numbers(settings: Settings) -> dict[str, float]:
         "half_life_requests": settings.half_life,
         "refresh_requests": settings.refresh,
         "runs_of_a_rule": settings.num_runs,
-        "requests_of_a_run": auditing.num_requests,
-        "drift_at_request": auditing.drift_at,
+        "requests_after_drift": auditing.num_requests - auditing.drift_at,
         "drift_of_harm": auditing.drift,
         "certifying_share": auditing.certifying_share,
         "epsilon": auditing.standard.epsilon,

@@ -143,6 +143,7 @@ def _coverage(report: Report) -> Iterator[str]:
     head = (
         "rule",
         ">audited",
+        ">drift at",
         ">certified",
         ">wrongly",
         ">ever above",
@@ -154,9 +155,10 @@ def _coverage(report: Report) -> Iterator[str]:
     yield from table(head, [_coverage_row(one) for one in report.coverage])
     yield ""
     yield (
-        f"Drift (synthetic): harm is {numbers['drift_of_harm']:g} times as likely from request"
-        f" {numbers['drift_at_request']:g} on, divergence as before. All columns before the last"
-        " two are of the time before it.\n"
+        f"Drift (synthetic): harm is {numbers['drift_of_harm']:g} times as likely, divergence as"
+        f" before, for {numbers['requests_after_drift']:g} requests. All columns before the last"
+        " two are of the time before it, those two of runs whose harm is then at least twice"
+        " epsilon.\n"
     )
     yield f"A level whose true harm is {report.naive_harm:g} is certified by:\n"
     rows = [(name, f"{share:.3f}") for name, share in report.naive.items()]
@@ -171,6 +173,7 @@ def _coverage_row(one: Coverage) -> tuple[str, ...]:
     return (
         one.curve,
         f"{one.running_share:.0%}",
+        str(one.drift_at),
         interval(one.certified, digits=2),
         interval(one.wrongly),
         interval(one.ever_above),

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tiercel.evaluation.learning.experiment import GOAL, RUNNING_SHARES, Drawn
+from tiercel.evaluation.learning.experiment import AUDITED, GOAL, Drawn
 from tiercel.evaluation.learning.measures import CLOSE, WINDOW
 from tiercel.evaluation.learning.replay import ALL
 from tiercel.evaluation.learning.scenarios import Curves
@@ -80,12 +80,14 @@ def harm(drawn: Drawn) -> Figure:
     """Draw the share of runs whose true harm is at most epsilon, and the mean harm."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     share_axes, harm_axes = _panel(figure, 1, 2, 1), _panel(figure, 1, 2, 2)
-    for (name, share), one in drawn.harm.items():
-        if share == RUNNING_SHARES[1]:
-            share_axes.plot(one.requests, one.within, linewidth=1.2, label=name)
+    shown = [one for one in drawn.harm if one[0].running_share == AUDITED[-1][0]]
+    latest = max(found.drift_at for found, _ in shown)
+    for found, one in shown:
+        if found.drift_at == latest:
+            share_axes.plot(one.requests, one.within, linewidth=1.2, label=found.curve)
             harm_axes.plot(one.requests, one.harm, linewidth=1.2)
     for axes, label in ((share_axes, "share of runs within epsilon"), (harm_axes, "mean harm")):
-        axes.axvline(drawn.drift_at, color="#333333", linewidth=0.8, linestyle=":")
+        axes.axvline(latest, color="#333333", linewidth=0.8, linestyle=":")
         axes.set_xlabel("requests")
         axes.set_ylabel(label)
     share_axes.set_ylim(0, 1.03)

@@ -24,7 +24,9 @@ num_residency_changes = Counter(
     ["tier", "state"],
 )
 resident_bytes = Gauge(
-    "tiercel_router_resident_bytes", "Memory that models take, by machine with a budget", ["machine"]
+    "tiercel_router_resident_bytes",
+    "Memory that models take, by machine with a budget",
+    ["machine"],
 )
 num_drafters_lost = Counter(
     "tiercel_router_drafters_lost", "Drafters that a verifier lost, by tier", ["tier"]

@@ -89,8 +89,7 @@ class Connection:
         replies = await self._send(step, calls)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:  # a server that was restarted, or a new master
-            await self.client.script_load(step.text)
-            again = await self._send(step, [calls[i] for i in unknown])
+            again = await self._send(step, [calls[i] for i in unknown], is_new=True)
             for i, reply in zip(unknown, again, strict=True):
                 replies[i] = reply
         for reply in replies:
@@ -98,11 +97,14 @@ class Connection:
                 raise reply
         return replies
 
-    async def _send(self, step: Step, calls: Sequence[Call]) -> list[Any]:
+    async def _send(self, step: Step, calls: Sequence[Call], *, is_new: bool = False) -> list[Any]:
+        """Return replies, errors among them; a step that is new to the server goes there whole."""
         async with self.client.pipeline(transaction=False) as pipeline:
-            for keys, arguments in calls:
+            for number, (keys, arguments) in enumerate(calls):
+                whole = is_new and number == 0
+                how = ("EVAL", step.text) if whole else ("EVALSHA", step.sha)
                 # Not `evalsha`, which a Cluster's pipeline refuses: it cannot load what is missing.
-                pipeline.execute_command("EVALSHA", step.sha, len(keys), *keys, *arguments)
+                pipeline.execute_command(*how, len(keys), *keys, *arguments)
             return list(await pipeline.execute(raise_on_error=False))
 
     async def finished(self, work: Coroutine[Any, Any, T]) -> T:

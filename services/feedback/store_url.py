@@ -111,8 +111,13 @@ def _cluster(parts: SplitResult, options: dict[str, Any]) -> redis.RedisCluster:
     if parts.path not in ("", "/", "/0"):
         raise ValueError("a Cluster has one database")
     nodes = [ClusterNode(host, port) for host, port in _hosts(parts, _CLUSTER_PORT)]
-    # Those in the URL stay the ones to ask: addresses they told of may be gone after a restart.
-    return redis.RedisCluster(startup_nodes=nodes, dynamic_startup_nodes=False, **options)
+    return redis.RedisCluster(
+        startup_nodes=nodes,
+        # Those in the URL stay the ones to ask: addresses they told of may be gone after a restart.
+        dynamic_startup_nodes=False,
+        require_full_coverage=False,  # our keys are on one shard
+        **options,
+    )
 
 
 _SEVERAL: dict[str, Callable[[SplitResult, dict[str, Any]], Client]] = {

@@ -20,6 +20,7 @@ from tiercel.clients.router import RouterClient
 from tiercel.types import FinishReason
 
 NUM_TOKENS = 12
+HEARTBEAT_S = 20.0  # a busy machine is none of the faults here
 
 
 class Traffic:
@@ -91,10 +92,11 @@ async def traffic(
     monkeypatch.setattr(outcomes, "_LOOK_S", 0.05)
     monkeypatch.setattr(outcomes, "_MAX_ATTEMPTS", 1)
     async with AsyncExitStack() as stack:
-        address = await stack.enter_async_context(verifier("target", "m?base_s=0.001"))
+        tier = verifier("target", "m?base_s=0.001", heartbeat_s=HEARTBEAT_S)
+        address = await stack.enter_async_context(tier)
         config = configuration_file(tmp_path, {"target": [address]}, {"only": "target"})
-        state = {"feedback": deployment.address, "state_dir": tmp_path / "state"}
-        running = Traffic(await settled(stack, config, **state))
+        own = {"feedback": deployment.address, "state_dir": tmp_path / "state"}
+        running = Traffic(await settled(stack, config, heartbeat_s=HEARTBEAT_S, **own))
         yield running
         await running.stop()
 

@@ -39,7 +39,7 @@ def events(number: int, prefix: str = "event") -> list[Event]:
 
 def feedback(redis: str, address: str = "localhost:0", **more) -> AbstractAsyncContextManager[int]:
     """Serve feedback over a Redis; gives the port."""
-    fast = {"store_timeout_s": 0.5, "poll_s": 0.2, "push_interval_s": 0.05, **FROZEN, **more}
+    fast = {"store_timeout_s": 1.0, "poll_s": 0.2, "push_interval_s": 0.05, **FROZEN, **more}
     return rpc.server(opening(Settings(redis_url=SecretStr(redis), **fast)), address)
 
 

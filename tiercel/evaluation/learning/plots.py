@@ -72,7 +72,8 @@ def changes(drawn: Drawn) -> Figure:
         axes.set_title(f"{scenario} (synthetic)", fontsize=9)
         axes.set_xlabel("requests after the change")
     figure.axes[0].set_ylabel(f"mean utility over {WINDOW} requests")
-    figure.axes[0].legend(fontsize=6)
+    lines, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, fontsize=7, loc="outside lower center", ncols=len(names))
     return figure
 
 

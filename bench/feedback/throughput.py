@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,8 @@ class Throughput:
     batch: int
     events_per_s: float
     call_s: list[float]
-    lua_us: float  # of one event in Redis
+    lua_us: float  # of one event in Redis, by its clock
+    processor_us: float  # of one event in Redis's main thread, whatever else runs beside it
     mark_bytes: float  # what Redis keeps of one event to know it again, and to take ratings of it
 
     def __str__(self) -> str:
@@ -30,7 +32,8 @@ class Throughput:
         return (
             f"{self.num_clients} clients, {self.batch} a batch: {self.events_per_s:.0f} events/s;"
             f" Report p50 {p50:.1f} ms, p99 {p99:.1f} ms of {len(self.call_s)} calls;"
-            f" Lua {self.lua_us:.0f} us an event; {self.mark_bytes:.0f} bytes a remembered event"
+            f" an event takes {self.lua_us:.0f} us of Lua, {self.processor_us:.0f} us of Redis's"
+            f" processor time, {self.mark_bytes:.0f} bytes to be remembered"
         )
 
 
@@ -44,19 +47,26 @@ async def measure(num_clients: int, batch: int, seconds: float) -> Throughput:
             for _ in range(_WARM_UP):
                 await clients[0].report(next(ready))
             await store.config_resetstat()
-            before = (await store.info("memory"))["used_memory_dataset"]
+            before = await _used(store)
             began = time.perf_counter()
             calls = [_reported(client, ready, began + seconds) for client in clients]
             taken = [one for some in await asyncio.gather(*calls) for one in some]
             elapsed = time.perf_counter() - began
-            after = (await store.info("memory"))["used_memory_dataset"]
+            after = await _used(store)
             lua = (await store.info("commandstats"))["cmdstat_evalsha"]
             for client in clients:
                 await client.close()
     number = batch * len(taken)
-    return Throughput(
-        num_clients, batch, number / elapsed, taken, lua["usec"] / number, (after - before) / number
-    )
+    num_bytes, cpu_s = [(late - early) / number for early, late in zip(before, after, strict=True)]
+    rate = number / elapsed
+    return Throughput(num_clients, batch, rate, taken, lua["usec"] / number, 1e6 * cpu_s, num_bytes)
+
+
+async def _used(store: Any) -> tuple[float, float]:
+    """Return the bytes that a store keeps, and the processor seconds of its main thread so far."""
+    memory, cpu = await store.info("memory"), await store.info("cpu")
+    seconds = sum(cpu[f"used_cpu_{what}_main_thread"] for what in ("user", "sys"))
+    return float(memory["used_memory_dataset"]), float(seconds)
 
 
 async def _reported(

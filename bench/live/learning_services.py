@@ -79,8 +79,8 @@ class Lesson:
     pair: str = "lookup"
     rule: Rule = Rule.TYPICAL
     levels: tuple[float, ...] = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
-    max_harm: float = 0.1
-    audits_per_level: int = 46  # of which one may be harmed
+    max_harm: float = 0.2
+    audits_per_level: int = 46  # of which four may be harmed
     delta: float = 0.1  # nats per token that are harm
     audit_share: float = 0.2
     answers_per_step: int = 10

@@ -1,6 +1,7 @@
 """What running services do: certify strictness, answer while it is led, answer at a fixed one."""
 
 import asyncio
+import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -40,8 +41,8 @@ class Lessons:
     async def certified(self, prompts: Sequence[Prompt], most: int) -> bytes:
         """Have audits of answers under EXACT try levels until it is known which are certified.
 
-        That of every kind and of all; prompts go round, for at most so many answers. Return all
-        that was learned; raises Unavailable if no level is certified by then.
+        That of every kind and of all; prompts go round, for at most so many answers. Return the
+        certificates; raises Unavailable if no level is certified by then.
         """
         feedback = self.room.feedback
         assert feedback is not None, "these services do not learn"
@@ -56,7 +57,7 @@ class Lessons:
         known = [await self.room.strictness(cell) for cell in cells]
         if not any(one is not None and one.certified for one in known):
             raise Unavailable(f"no strictness was certified: {'; '.join(map(said, known))}")
-        return b"".join([piece async for piece in feedback.export()])
+        return certificates(b"".join([piece async for piece in feedback.export()]))
 
     async def restored(self, learned: bytes, kinds: Collection[str]) -> None:
         """Put back what was learned, and wait until the router goes by it; raises Unavailable."""
@@ -87,13 +88,23 @@ class Lessons:
 
     async def _goes_by(self, kind: str) -> bool:
         request = Request("x", plan=self.room.lesson.learned, kind=kind)
-        decision = await self.room.router.route(request)
+        try:
+            decision = await self.room.router.route(request)
+        except Unavailable:  # the router has not looked at the tiers yet
+            return False
         return decision.plan.acceptance.rule is self.room.lesson.rule
 
     async def _answered(self, prompt: Prompt, plan: Outline, kind: str = "") -> Answer:
         stop = StopConditions(max_new_tokens=self.tokens)
         asked = Prompt(kind, prompt.id, prompt.messages)
         return await ask(self.room.router, Request("", stop=stop, plan=plan), asked)
+
+
+def certificates(learned: bytes) -> bytes:
+    """Return of an export what audits found at levels, for strictness to begin anew from that."""
+    first, *cells = learned.decode().splitlines()
+    kept = [line for line in cells if json.loads(json.loads(line)["cell"])[0] == "level"]
+    return "\n".join([first, *kept, ""]).encode()
 
 
 def _has_ended(known: StrictnessPolicy) -> bool:

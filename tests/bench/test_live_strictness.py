@@ -11,6 +11,7 @@ from matplotlib.image import imread
 from bench.live.examining import spread
 from bench.live.figures import draw_learning
 from bench.live.learning_services import PAIRS, Lesson
+from bench.live.lessons import certificates
 from bench.live.settling import Judged, best_fixed, compared, settled_at
 from bench.live.strictness import Scenario, Sizes, prompts_of, wrong_at_first
 from bench.live.strictness_rows import Row, audits_of
@@ -142,3 +143,15 @@ def test_audits_add_up_over_the_kinds_that_were_told():
     rows = [told("a", 1, 0), told("a", 7, 2), told("b", 1, 1), told("b", 4, 1)]
     assert audits_of(rows) == (11, 3)
     assert audits_of(rows[:2]) == (7, 2)
+
+
+def test_of_an_export_only_the_audits_of_levels_are_kept():
+    def line(*cell: str) -> str:
+        return json.dumps({"cell": json.dumps(cell), "sums": "audits 3"})
+
+    level = line("level", "typical", "0.800", "")
+    export = ['{"schema": 2}', line("pair", "a", "b", ""), level, line("strictness", "typical", "")]
+    assert certificates("\n".join([*export, ""]).encode()).decode().splitlines() == [
+        export[0],
+        level,
+    ]

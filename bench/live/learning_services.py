@@ -84,9 +84,9 @@ class Lesson:
     delta: float = 0.1  # nats per token that are harm
     audit_share: float = 0.2
     answers_per_step: int = 10
-    # Look-ups that are certified diverge in one token of a hundred: with the service's own gain and
-    # dead band, a strictness that begins too strict would hardly move.
-    gain: float = 3.0
+    # Look-ups at a certified level diverge in one token of some hundreds: with the service's own
+    # gain and dead band, a strictness that begins too strict would hardly move.
+    gain: float = 10.0
     dead_band: float = 0.001
     first: float | None = None  # where strictness begins; None: the certified level
 

@@ -78,7 +78,9 @@ class Lesson:
 
     pair: str = "lookup"
     rule: Rule = Rule.TYPICAL
-    levels: tuple[float, ...] = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
+    # What begins at less than the last one does so much harm that audits withdraw the certificate
+    # before strictness is led back.
+    levels: tuple[float, ...] = (0.9, 0.8, 0.7, 0.6)
     max_harm: float = 0.2
     audits_per_level: int = 46  # of which four may be harmed
     delta: float = 0.1  # nats per token that are harm
@@ -88,6 +90,8 @@ class Lesson:
     # gain and dead band, a strictness that begins too strict would hardly move.
     gain: float = 10.0
     dead_band: float = 0.001
+    # What begins far too lenient has to be led back before audits withdraw its certificate.
+    max_step: float = 0.1
     first: float | None = None  # where strictness begins; None: the certified level
 
     @property
@@ -120,6 +124,7 @@ class Lesson:
             "strictness_answers": self.answers_per_step,
             "strictness_gain": self.gain,
             "strictness_dead_band": self.dead_band,
+            "strictness_max_step": self.max_step,
             "push_interval_s": 0.1,
             "poll_s": 0.2,
         }
@@ -129,7 +134,7 @@ class Lesson:
         """What the router is told."""
         return {
             "audit_share": self.audit_share,
-            "certifying_share": 1.0 if certifying else 0.0,
+            "certifying_share": 1.0 if certifying else self.audit_share,
             "audit_delta": self.delta,
             "score_share": 0.0,
         }

@@ -80,7 +80,9 @@ def _in_turns(*kinds: Sequence[Prompt]) -> list[Prompt]:
 
 
 def wrong_at_first(scenario: Scenario, lesson: Lesson) -> Lesson:
-    """Return the lesson that begins as the scenario has it."""
+    """Return the lesson that begins as the scenario has it, unless it says where itself."""
+    if lesson.first is not None:
+        return lesson
     wrong = {Scenario.LENIENT: lesson.levels[-1], Scenario.STRICT: 0.99}
     return replace(lesson, first=wrong.get(scenario))
 
@@ -122,7 +124,7 @@ async def run(
     in_force = [strictness_of(step.answer) for step in steps]
     # What never settles is judged over its second half.
     settled = 0 if scenario is Scenario.SHIFT else min(settled_at(in_force), len(steps) // 2)
-    grid = sorted({0.95, *lesson.levels}, reverse=True)
+    grid = sorted({0.95, *lesson.levels, 0.5}, reverse=True)
     found = await examined(lesson, steps, settled, grid, sizes.judged, sizes.tokens, times, output)
     return [learned_row(step, found.times) for step in steps], settled, found
 
@@ -193,6 +195,7 @@ def main(
     delta: Annotated[float, typer.Option(help="Nats per token that are harm.")] = Lesson.delta,
     level_audits: Annotated[int, typer.Option(help="Audits of a level.")] = Lesson.audits_per_level,
     gain: Annotated[float, typer.Option(help="Strictness a unit of divergence.")] = Lesson.gain,
+    first: Annotated[float | None, typer.Option(help="Where it begins, if elsewhere.")] = None,
     answers: Annotated[int, typer.Option(min=40, help="While strictness is led.")] = Sizes.answers,
     judged: Annotated[int, typer.Option(min=4, help="Of them, at each strictness.")] = Sizes.judged,
     tokens: Annotated[int, typer.Option(min=8, help="Of an answer, at most.")] = Sizes.tokens,
@@ -201,7 +204,13 @@ def main(
 ) -> None:
     """Certify, lead, examine, compare; print the table and the verdict, draw the picture."""
     lesson = Lesson(
-        pair, rule, max_harm=max_harm, delta=delta, audits_per_level=level_audits, gain=gain
+        pair,
+        rule,
+        max_harm=max_harm,
+        delta=delta,
+        audits_per_level=level_audits,
+        gain=gain,
+        first=first,
     )
     sizes, output = Sizes(answers, judged, tokens, seed), Output()
     if quick:

@@ -100,7 +100,8 @@ def test_the_services_are_told_what_the_lesson_says(pair: str, tmp_path: Path):
 
 def test_each_scenario_begins_where_it_says():
     firsts = {one: wrong_at_first(one, Lesson()).first for one in Scenario}
-    assert firsts == {Scenario.LENIENT: 0.4, Scenario.STRICT: 0.99, Scenario.SHIFT: None}
+    assert firsts == {Scenario.LENIENT: 0.6, Scenario.STRICT: 0.99, Scenario.SHIFT: None}
+    assert wrong_at_first(Scenario.STRICT, Lesson(first=0.7)).first == 0.7
 
 
 @pytest.fixture

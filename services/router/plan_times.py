@@ -52,9 +52,16 @@ class Step:
     prompt_token_s: float = 0.0
     load_s: float = 0.0
     begin_s: float = 0.0  # before the first pass, where that is known apart from waiting for passes
+    num_sessions: int = 1  # which share passes, or wait for each other's
 
     def __call__(self, num_tokens: int) -> float:
-        return self.wait_s + self.pass_s + self.pass_s_per_token * (num_tokens - 1)
+        """Return the seconds of a pass in which every session has so many tokens.
+
+        A draft token keeps all of them waiting. Who counts only his own would have everybody draft
+        where nobody should.
+        """
+        further_s = self.pass_s_per_token * self.num_sessions * (num_tokens - 1)
+        return self.wait_s + self.pass_s + further_s
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,8 @@ class Priced:
 
 
 def worked(step: Step, num_tokens: int) -> float:
-    """Return the seconds of a pass without those that it waits."""
-    return step(num_tokens) - step.wait_s
+    """Return the seconds of a pass without those that it waits, or that others have of it."""
+    return step.pass_s + step.pass_s_per_token * (num_tokens - 1)
 
 
 def step_of(about: TierDescription) -> Step:
@@ -83,4 +90,5 @@ def step_of(about: TierDescription) -> Step:
         wait_s=max(waiting_s, about.num_waiting_passes * speed.pass_s),
         prompt_token_s=speed.prefill_s_per_token,
         load_s=about.load_s if about.residency in _NOT_HERE else 0.0,
+        num_sessions=max(1, about.num_sessions),
     )

@@ -74,19 +74,6 @@ async def test_a_pair_by_hand():
     assert dear.token_cost == pytest.approx((0.12 + 0.006) / (1 + 0.8 + 0.64))
 
 
-async def test_a_draft_token_keeps_all_sessions_of_a_replica_waiting():
-    drafters = (record("draft", draft_s_per_token=0.0),)
-    fewer = {"target": description("target", drafters=drafters, num_sessions=1)}
-    crowd = {"target": description("target", drafters=drafters, num_sessions=20)}
-    both = {"draft": description("draft", engine="suffix")}
-    quiet, busy = await times(PAIR, fewer | both), await times(PAIR, crowd | both)
-    assert quiet.token_s == pytest.approx(0.012 / 2.44)
-    assert busy.token_s == pytest.approx((0.01 + 2 * 20 * 0.001) / 2.44)
-    assert quiet.token_s < (await times(ALONE, fewer)).token_s
-    assert busy.token_s > (await times(ALONE, crowd)).token_s, "drafting pays no more"
-    assert busy.token_cost == pytest.approx(quiet.token_cost), "its own work is as before"
-
-
 async def test_what_is_tried_of_late_goes_before_what_was_learned_of_all_kinds():
     about = {"target": description("target", drafters=(record("draft", 90.0, 10.0),))}
     about |= {"draft": description("draft")}

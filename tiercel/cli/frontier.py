@@ -8,6 +8,7 @@ import typer
 from tiercel.cli.distill_options import DataOption
 from tiercel.cli.output import Output
 from tiercel.cli.replay_tables import (
+    LeaveOutOption,
     OutOption,
     PriceOption,
     StepTimesOption,
@@ -32,6 +33,7 @@ def frontier(
     out: OutOption = Path("outcomes"),
     step_times: StepTimesOption = None,
     price: PriceOption = None,
+    leave_out: LeaveOutOption = None,
     overhead: Annotated[
         float | None,
         typer.Option(
@@ -53,7 +55,14 @@ def frontier(
     output = Output()
     with tell_failures():
         with output.working("reading"):
-            found = read_table(table, data, out=out, step_times=step_times, price=price)
+            found = read_table(
+                table,
+                data,
+                out=out,
+                step_times=step_times,
+                price=price,
+                leave_out=leave_out,
+            )
         charged = overhead if overhead is not None else _decision(table)
         settings = _settings(charged, seed, ablations)
         try:

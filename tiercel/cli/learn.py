@@ -8,6 +8,7 @@ import typer
 from tiercel.cli.distill_options import DataOption
 from tiercel.cli.output import Output
 from tiercel.cli.replay_tables import (
+    LeaveOutOption,
     OutOption,
     PriceOption,
     StepTimesOption,
@@ -33,6 +34,7 @@ def learn(
     out: OutOption = Path("outcomes"),
     step_times: StepTimesOption = None,
     price: PriceOption = None,
+    leave_out: LeaveOutOption = None,
     learner: Annotated[
         list[str] | None,
         typer.Option(help="MODULE:FACTORY of a learner of your own; several times."),
@@ -68,7 +70,14 @@ def learn(
             own={name: cast(Factory, imported("learner", name)) for name in learner or ()},
         )
         with output.working("reading and fitting"):
-            found = read_table(table, data, out=out, step_times=step_times, price=price)
+            found = read_table(
+                table,
+                data,
+                out=out,
+                step_times=step_times,
+                price=price,
+                leave_out=leave_out,
+            )
             subject = _subject(found, out, step_times, settings)
         result, drawn = replayed_all(subject, settings, output.note)
         _show(output, result)

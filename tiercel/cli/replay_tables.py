@@ -11,6 +11,7 @@ from tiercel.errors import InvalidRequest
 if TYPE_CHECKING:
     from tiercel.evaluation.frontier.beliefs import Fitter
     from tiercel.evaluation.frontier.table import Table
+    from tiercel.evaluation.matrix import Cells
     from tiercel.evaluation.step_cost import StepTimes
 
 _RECORDED_SETS = ("gsm8k_test", "mmlu_test")
@@ -27,6 +28,13 @@ StepTimesOption = Annotated[
 PriceOption = Annotated[
     list[str] | None,
     typer.Option(help="MODEL=PRICE of a call, for the recorded pair; several times."),
+]
+LeaveOutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A column of the matrix that is not replayed, such as one that answered few prompts;"
+        " several times."
+    ),
 ]
 
 
@@ -46,11 +54,12 @@ def read_table(
     out: Path,
     step_times: Path | None = None,
     price: list[str] | None = None,
+    leave_out: list[str] | None = None,
 ) -> "Table":
     """Return a table; raises InvalidRequest for one that cannot be read."""
     if table is TableName.RECORDED_PAIR:
         return _recorded_pair(data, _prices(price or []))
-    return _of_matrix(table, data, out, step_times)
+    return _of_matrix(table, data, out, step_times, leave_out or [])
 
 
 def read_step_times(out: Path, step_times: Path | None) -> "StepTimes":
@@ -78,19 +87,30 @@ def _recorded_pair(data: Path, prices: dict[str, float]) -> "Table":
     )
 
 
-def _of_matrix(table: TableName, data: Path, out: Path, step_times: Path | None) -> "Table":
+def _of_matrix(
+    table: TableName, data: Path, out: Path, step_times: Path | None, leave_out: list[str]
+) -> "Table":
     from tiercel.evaluation.frontier.matrix_tables import LETTERS, LOSSY, TEXTS, matrix_table
-    from tiercel.evaluation.matrix import read_matrix
     from tiercel.prediction.quality import features
 
     names = {TableName.TEXTS: TEXTS, TableName.LETTERS: LETTERS, TableName.LOSSY: LOSSY}
     return matrix_table(
         names[table],
-        read_matrix(out),
+        _cells(out, leave_out),
         data,
         read_step_times(out, step_times),
         lambda messages: features(tuple(messages), temperature=0.0),
     )
+
+
+def _cells(out: Path, leave_out: list[str]) -> "list[Cells]":
+    from tiercel.evaluation.matrix import read_matrix
+
+    cells = read_matrix(out)
+    for name in leave_out:
+        if all(one.manifest.column != name for one in cells):
+            raise InvalidRequest("leave_out", name, "is no column of the matrix")
+    return [one for one in cells if one.manifest.column not in leave_out]
 
 
 def _prices(texts: list[str]) -> dict[str, float]:

@@ -37,6 +37,11 @@ class ScoredContinuation:
     entropies: tuple[float, ...] = ()  # of the model's distribution, nats
     margins: tuple[float, ...] = ()  # log-probability of the best token less that of the second
 
+    @property
+    def mean_logprob(self) -> float:
+        """Return the mean log-probability per token at temperature 1; there has to be one."""
+        return sum(one.logprob for one in self.logprobs) / len(self.logprobs)
+
 
 @dataclass(frozen=True)
 class Scores:

@@ -8,7 +8,7 @@ from bench.live.asking import Answer
 from bench.live.mixture import Prompt
 from tiercel import rpc
 from tiercel.clients import tier as tier_client
-from tiercel.scores import ScoreAsk, ScoredContinuation
+from tiercel.scores import ScoreAsk
 from tiercel.wire.requests import TokenIds
 
 _TIMEOUT_S = 300.0
@@ -47,9 +47,5 @@ class Judge:
         texts = tuple(TokenIds(one.token_ids, self._fingerprint) for one in (exact, lossy))
         asked = ScoreAsk(prompt.messages, texts)
         scores = await tier_client.score(self._channel, asked, timeout_s=_TIMEOUT_S)
-        best, other = map(_mean_logprob, scores.continuations)
-        return best - other > self._delta
-
-
-def _mean_logprob(scored: ScoredContinuation) -> float:
-    return sum(one.logprob for one in scored.logprobs) / len(scored.logprobs)
+        best, other = scores.continuations
+        return best.mean_logprob - other.mean_logprob > self._delta

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Protocol, cast
 
 from services.router.fleet import Fleet, Replica, least_loaded
@@ -11,6 +10,7 @@ from services.router.off_path import Answered
 from tiercel.clients import tier as tier_client
 from tiercel.errors import InvalidRequest, Unavailable
 from tiercel.evaluation.judging.question import Contest, Verdict, first_letter, question
+from tiercel.routing.registry import imported
 from tiercel.scores import Continuation, ScoreAsk, ScoredContinuation
 from tiercel.sessions import DraftPrefix
 from tiercel.types import Message, Plan
@@ -71,7 +71,7 @@ class ByLikelihood:
         known = self._fleet.find(pair.plan.tier, pair.plan.address)
         replica = known or _any(self._fleet, pair.plan.tier)
         exact, lossy = await _scored(replica, pair.prompt_ids, (pair.exact.ids, pair.lossy.ids))
-        loss = _mean_logprob(exact) - _mean_logprob(lossy)
+        loss = exact.mean_logprob - lossy.mean_logprob
         return Harm(loss > self._delta, loss)
 
 
@@ -127,14 +127,7 @@ class ByScore:
 
 def imported_grader(name: str) -> TaskGrader:
     """Return the grader that `module:function` names; raises InvalidRequest if there is none."""
-    module, _, function = name.partition(":")
-    try:
-        grader = getattr(import_module(module), function)
-    except (ImportError, ValueError, AttributeError) as error:
-        raise InvalidRequest("audit_grader", name, f"cannot be imported: {error}") from None
-    if not callable(grader):
-        raise InvalidRequest("audit_grader", name, "cannot be called")
-    return cast(TaskGrader, grader)
+    return cast(TaskGrader, imported("audit_grader", name, "grader"))
 
 
 def text_of(prompt: Prompt) -> str:
@@ -155,10 +148,6 @@ async def _scored(
     if len(found) != len(continuations) or not all(one.logprobs for one in found):
         raise InvalidRequest("tier", replica.tier, "gives no log-probabilities")
     return found
-
-
-def _mean_logprob(scored: ScoredContinuation) -> float:
-    return sum(one.logprob for one in scored.logprobs) / len(scored.logprobs)
 
 
 def _any(fleet: Fleet, tier: str) -> Replica:

@@ -51,15 +51,18 @@ def make(name: str, settings: PolicySettings) -> Policy:
     return POLICIES[name](settings)
 
 
-def imported(what: str, name: str) -> Callable[..., object]:
-    """Return what `module:attribute` names; raises InvalidRequest if it is nothing to call."""
+def imported(what: str, name: str, kind: str = "factory") -> Callable[..., object]:
+    """Return what `module:attribute` names; raises InvalidRequest if it is nothing to call.
+
+    `what` is the field that held the name, `kind` what it should have named.
+    """
     module, _, attribute = name.partition(":")
     try:
         factory = getattr(import_module(module), attribute)
     except (ImportError, ValueError, AttributeError) as error:
         raise InvalidRequest(what, name, f"cannot be imported: {error}") from None
     if not callable(factory):
-        raise InvalidRequest(what, name, "is no factory: it cannot be called")
+        raise InvalidRequest(what, name, f"is no {kind}: it cannot be called")
     return cast(Callable[..., object], factory)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tiercel.evaluation.figure_files import save_figures
 from tiercel.evaluation.frontier.contenders import (
     BANDIT,
     NEIGHBOURS,
@@ -31,13 +32,7 @@ def draw(report: Report, folder: Path, prefix: str) -> list[Path]:
         "shares": shares,
         "places": where,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, drawing in drawings.items():
-        path = folder / f"{prefix}-{name}.png"
-        drawing(report).savefig(path, dpi=110)
-        paths.append(path)
-    return paths
+    return save_figures(drawings, report, folder, prefix, dpi=110)
 
 
 def frontier(report: Report) -> Figure:

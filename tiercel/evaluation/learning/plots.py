@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tiercel.evaluation.figure_files import save_figures
 from tiercel.evaluation.learning.experiment import AUDITED, GOAL, Drawn
 from tiercel.evaluation.learning.measures import CLOSE, WINDOW
 from tiercel.evaluation.learning.replay import ALL
@@ -24,13 +25,7 @@ def draw(drawn: Drawn, folder: Path, prefix: str) -> list[Path]:
         "changes": changes,
         "harm": harm,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, drawing in drawings.items():
-        path = folder / f"{prefix}-{name}.png"
-        drawing(drawn).savefig(path, dpi=100)
-        paths.append(path)
-    return paths
+    return save_figures(drawings, drawn, folder, prefix, dpi=100)
 
 
 def regret(drawn: Drawn) -> Figure:

@@ -36,9 +36,11 @@ class Guardrail:
             if cell.subject[:2] == ("level", rule) and cell.kind == kind
         ]
         about = f"of kind {kind}" if kind else "of all kinds"
+        standard = self._learning.standard
         reason = (
             f"{rule} for requests {about}: {violation.num_harmed} of {violation.num_audits} audits"
-            f" found harm, which is more than {self._learning.standard.epsilon:g}"
+            f" found harm, which in all or of late is more than {standard.epsilon:g}"
+            f" (statistic {violation.doubt:.3g}, alarm at {standard.run_length:g})"
         )
         log.warning("a certificate is withdrawn", rule=rule, kind=kind, reason=reason)
         led = Cell.of_strictness(rule, kind)

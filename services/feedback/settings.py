@@ -82,6 +82,13 @@ class Settings(config.Settings):
     harm_doubt: float = Field(
         default=0.05, gt=0, lt=1, description="chance that a certificate of it is wrong"
     )
+    harm_run_length: float = Field(
+        default=1e4,
+        ge=0,
+        le=1e12,
+        description="running audits for each certificate that is withdrawn wrongly as harm seems to"
+        " have risen, on average; 0: audits are only judged all together",
+    )
     strictness_levels: tuple[float, ...] = Field(
         default=(0.95, 0.9, 0.8, 0.7, 0.6, 0.5),
         description="levels that audits try, from strict to lenient, at most 6",
@@ -171,6 +178,7 @@ class Settings(config.Settings):
             delta=self.harm_doubt,
             levels=self.strictness_levels,
             audits_per_level=self.audits_per_level,
+            run_length=self.harm_run_length,
         )
         steering = Steering(
             gain=self.strictness_gain,

@@ -54,8 +54,9 @@ class Store:
         """
         self._connection, self._memory = connection, memory
         self._steering, self._pacing = steering or Steering(), pacing
-        self._apply = connection.step("follow", "pace", "trial", "drift", "apply")
-        self._read, self._rate = connection.step("read"), connection.step("trial", "drift", "rate")
+        self._apply = connection.step("bets", "follow", "pace", "trial", "drift", "apply")
+        self._rate = connection.step("bets", "trial", "drift", "rate")
+        self._read = connection.step("read")
         self.hints = connection.hints
 
     async def apply(
@@ -116,6 +117,7 @@ class Store:
         numbers = [goal.num_audits, goal.first, goal.floor, goal.ceiling]
         numbers += [remark.strictness, remark.tolerance]
         numbers += [steering.gain, steering.max_step, steering.dead_band, steering.min_answers]
+        numbers += [goal.max_harm]
         return [remark.cell.name, goal.level.name, *map(repr, numbers), *_listed(remark.sums)]
 
     def _rated(self, event: Event) -> str:

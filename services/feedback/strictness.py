@@ -30,6 +30,7 @@ class Goal:
     num_audits: int  # that it has if it is certified
     first: float
     floor: float
+    max_harm: float  # share of answers that may be harmed
     ceiling: float = CEILING
 
 
@@ -52,6 +53,7 @@ class Violation:
     kind: str
     num_audits: int
     num_harmed: int
+    doubt: float  # the most that bets on more harm have won
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,22 @@ class StrictnessLearning:
             certificate = certify(snapshot.cells, rule, kind, self.standard)
             if certificate.holds and certificate.level is not None:
                 level = Cell.of_level(rule, certificate.level, kind)
-                goal = Goal(level, self.standard.num_audits, self._first(certificate), self._floor)
-                found[Cell.of_strictness(rule, kind)] = goal
+                found[Cell.of_strictness(rule, kind)] = Goal(
+                    level,
+                    self.standard.num_audits,
+                    self._first(certificate),
+                    self._floor,
+                    self.standard.epsilon,
+                )
         return found
 
     def violations(self, snapshot: Snapshot) -> list[Violation]:
-        """Return the certificates whose harm is above epsilon, with confidence 1 - delta."""
+        """Return the certificates whose harm audits have found to be above epsilon."""
         found = []
         for rule, kind in self._known(snapshot.cells):
-            audits, harmed = _audits(snapshot.cells.get(Cell.of_strictness(rule, kind), {}))
-            if self.standard.is_contradicted(audits, harmed):
-                found.append(Violation(Rule(rule), kind, audits, harmed))
+            led = snapshot.cells.get(Cell.of_strictness(rule, kind), {})
+            if self._is_contradicted(led):
+                found.append(Violation(Rule(rule), kind, *_audits(led), _doubt(led)))
         return found
 
     def _known(self, cells: Cells) -> list[tuple[str, str]]:
@@ -98,7 +105,7 @@ class StrictnessLearning:
         certificate = certify(cells, rule, kind, self.standard)
         led = cells.get(Cell.of_strictness(rule, kind), {})
         audits, harmed = _audits(led)
-        certified = certificate.holds and not self.standard.is_contradicted(audits, harmed)
+        certified = certificate.holds and not self._is_contradicted(led)
         if not certificate.holds:
             audits, harmed = certificate.num_audits, certificate.num_harmed
         seen = cells.get(Cell.of_rule(rule, kind), {})
@@ -122,6 +129,9 @@ class StrictnessLearning:
         if certified:
             return led.get("strictness", self._first(certificate))
         return 1.0 if certificate.next_level is None else certificate.next_level
+
+    def _is_contradicted(self, led: Sums) -> bool:
+        return self.standard.is_contradicted(*_audits(led), _doubt(led))
 
     def _first(self, certificate: Certificate) -> float:
         first = self.steering.first if self.steering.first is not None else certificate.level
@@ -163,3 +173,7 @@ def _kinds(cells: Cells, rule: str) -> list[str]:
 
 def _audits(sums: Sums) -> tuple[int, int]:
     return round(sums.get("audits", 0.0)), round(sums.get("harmed", 0.0))
+
+
+def _doubt(sums: Sums) -> float:
+    return sums.get("doubt", 0.0)

@@ -23,6 +23,7 @@ class Standard:
     delta: float = 0.05  # chance to certify a rule for a kind of request wrongly
     levels: tuple[float, ...] = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
     audits_per_level: int = 0  # 0: the fewest that can do, all of which must then be clean
+    run_length: float = 1e4  # audits until bets on more harm win wrongly, on average, at least
 
     def __post_init__(self) -> None:
         """Raise InvalidRequest for levels that are no sequence from strict to lenient."""
@@ -37,8 +38,14 @@ class Standard:
         """How many audits of a level decide it."""
         return max(self.audits_per_level, least_audits(self.epsilon, self.delta))
 
-    def is_contradicted(self, audits: int, harmed: int) -> bool:
-        """Return whether running audits show more harm than epsilon; one may look at every one."""
+    def is_contradicted(self, audits: int, harmed: int, doubt: float) -> bool:
+        """Return whether running audits show more harm than epsilon; one may look at every one.
+
+        All together by their lower bound, or those of late by the `doubt` of `HarmBets`. Of n
+        audits without more harm the chance to say so is at most delta + n / run_length.
+        """
+        if self.run_length and doubt >= self.run_length:
+            return True
         # A lower bound lies below the observed share; that spares most of its computation.
         beyond = harmed > self.epsilon * audits
         return beyond and anytime_lower(harmed, audits, self.delta) > self.epsilon

@@ -1,7 +1,6 @@
 -- Watches streams of values in [0, 1] for a change of their mean: see drift.py.
 
-local STAKES = {0.9, 0.45, 0.22, 0.11, 0.05, 0.02}
-local LEAST_TOLERANCE, MOST, RECENCY = 0.02, 1e100, 0.05
+local LEAST_TOLERANCE, RECENCY = 0.02, 0.05
 
 -- What place i of ARGV says of what is watched: tolerance and warm-up (both empty: nothing is),
 -- number of streams, then of each cell, limit and value; and the place after it.
@@ -12,16 +11,6 @@ local function watched_at(i)
     said[#said + 1] = {name = ARGV[j], limit = tonumber(ARGV[j + 1]), value = tonumber(ARGV[j + 2])}
   end
   return said, after
-end
-
--- One side: bets that the mean lies above the bound, begun anew at each value, so that they need not
--- know when it changed (Shiryaev-Roberts).
-local function bet(sums, side, value, bound)
-  for number, stake in ipairs(STAKES) do
-    local name = side .. number
-    local won = (1 + (sums[name] or 0)) * (1 + stake / bound * (value - bound))
-    sums[name] = math.min(MOST, won)
-  end
 end
 
 local function watch(state, cells, now, said, stream)

@@ -1,7 +1,8 @@
--- Leads strictness: remarks say what one event has to do with one that follows its divergence.
+-- Leads strictness, and bets against its certificate: remarks say what one event has to do with one
+-- that follows its divergence.
 
 local REMARK = {'num_audits', 'first', 'floor', 'ceiling', 'strictness', 'tolerance', 'gain',
-  'max_step', 'dead_band', 'min_answers'}
+  'max_step', 'dead_band', 'min_answers', 'max_harm'}
 
 -- The remarks from place i of ARGV on, of which it holds the number; and the place after them.
 local function remarks_of(i)
@@ -36,6 +37,14 @@ local function step(sums, remark, target)
   sums.steps = (sums.steps or 0) + 1
 end
 
+-- An audit is a bet that more is harmed than may be. The most that was ever won is kept: an alarm
+-- stands though clean audits follow before anybody looked.
+local function doubt(sums, remark)
+  if not remark.sums.audits then return end
+  bet(sums, 'harm', remark.sums.harmed, remark.max_harm)
+  sums.doubt = math.max(sums.doubt or 0, mean_won(sums, 'harm'))
+end
+
 -- Follows one event. The target is that of the level's audits, which a rollback or a reset may have
 -- taken away since the caller looked.
 local function follow(cells, now, remark)
@@ -45,6 +54,7 @@ local function follow(cells, now, remark)
   sums.strictness = sums.strictness or remark.first
   if math.abs(sums.strictness - remark.strictness) > remark.tolerance then return end
   for name, delta in pairs(remark.sums) do sums[name] = (sums[name] or 0) + delta end
+  doubt(sums, remark)
   step(sums, remark, level.divergence / level.audits)
   sums.at = now
   redis.call('HSET', cells, remark.name, joined(sums))

@@ -11,6 +11,7 @@ import numpy as np
 from tiercel.evaluation.learning.harm import HarmCurve
 from tiercel.evaluation.learning.world import Doubles
 from tiercel.strictness.certification import Certificate, LevelAudits, Standard, in_sequence
+from tiercel.strictness.detection import HarmBets
 from tiercel.strictness.following import CEILING, Steering
 
 
@@ -44,6 +45,7 @@ class Rule:
         self.strictness = 1.0
         self._levels: dict[float, LevelAudits] = {}
         self._audits = self._harmed = 0
+        self._bets = HarmBets()
         self._certificate = self._found()
 
     @property
@@ -82,7 +84,8 @@ class Rule:
     def audit(self, harmed: bool) -> bool:
         """Count a running audit; return whether it withdraws the certificate."""
         self._audits, self._harmed = self._audits + 1, self._harmed + harmed
-        if not self._standard.is_contradicted(self._audits, self._harmed):
+        self._bets = self._bets.after(harmed=harmed, epsilon=self._standard.epsilon)
+        if not self._standard.is_contradicted(self._audits, self._harmed, self._bets.doubt):
             return False
         self._forget()
         return True
@@ -95,6 +98,7 @@ class Rule:
     def _forget(self) -> None:
         self._levels = {}
         self._audits = self._harmed = 0
+        self._bets = HarmBets()
         self._certificate = self._found()
 
     def _found(self) -> Certificate:

@@ -1,6 +1,7 @@
 """Tiers beside the ladder, and answers that a smaller model is to learn."""
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from tests.evaluation.runs import cells_of
 from tests.tiny_model import tiny_gguf
 from tiercel.cli.__main__ import app
 from tiercel.errors import InvalidRequest
+from tiercel.evaluation.items import Item
+from tiercel.evaluation.lessons import is_right
 from tiercel.evaluation.pilot import read_pilot
+from tiercel.evaluation.sets import SETS
 from tiercel.evaluation.specialists import with_specialists
 from tiercel.models.resolve import resolve
 from tiercel.specialisation.samples import samples_of
@@ -106,3 +110,28 @@ def test_letters_are_no_lessons(chained: Path, tmp_path: Path):
     asked += ["--config", str(chained), "--column", "large", "--out", str(tmp_path / "out")]
     refused = CliRunner().invoke(app, ["eval", "answers", *asked])
     assert refused.exit_code == 1 and "are letters" in refused.stderr
+
+
+def test_only_right_answers_are_lessons_where_that_is_asked(chained: Path, tmp_path: Path):
+    item = Item("gsm8k_test", "1", "how many?", "5")
+    assert is_right(SETS["gsm8k_test"], item, "2 + 3 = 5\nThe answer is 5.")
+    assert not is_right(SETS["gsm8k_test"], item, "2 + 4 = 6\nThe answer is 6.")
+    data = data_folder(tmp_path / "data", nq_open_dev=questions(12)) / "nq_open_dev.jsonl"
+    asked = ["--data", str(data), "--config", str(chained), "--out", str(tmp_path / "out.jsonl")]
+    asked += ["--column", "large; temperature=100", "--right"]
+    done = CliRunner().invoke(app, ["eval", "answers", *asked, "--asked-as", "nq_open_dev"])
+    assert done.exit_code == 0, done.output
+    cut, wrong = map(int, re.findall(r"(\d+) were", done.stderr))
+    assert "0 answers" in done.stderr and cut + wrong == 12 and wrong > 0
+    refused = CliRunner().invoke(app, ["eval", "answers", *asked, "--asked-as", "instructions"])
+    assert refused.exit_code == 1 and "which of its answers are right" in refused.stderr
+
+
+def test_instructions_may_be_asked_as_they_stand(chained: Path, tmp_path: Path):
+    data = data_folder(tmp_path / "data", nq_open_dev=questions(3)) / "nq_open_dev.jsonl"
+    asked = ["--data", str(data), "--config", str(chained), "--out", str(tmp_path / "out.jsonl")]
+    asked += ["--column", "large; temperature=100", "--asked-as", "instructions"]
+    done = CliRunner().invoke(app, ["eval", "answers", *asked])
+    assert done.exit_code == 0, done.output
+    rows = rows_of(tmp_path / "out.jsonl")
+    assert rows and all(row["prompt"].startswith("what follows") for row in rows.values())

@@ -20,8 +20,9 @@ from tiercel.specialisation.samples import Sample
 
 torch = pytest.importorskip("torch", reason="needs the extra `specialise`")
 pytest.importorskip("peft", reason="needs the extra `specialise`")
+from tiercel.specialisation.adapters import read_deltas, write_adapters  # noqa: E402
 from tiercel.specialisation.exporting import stored_names, write_specialist  # noqa: E402
-from tiercel.specialisation.torch_model import model_of  # noqa: E402
+from tiercel.specialisation.torch_model import adapted, model_of  # noqa: E402
 from tiercel.specialisation.torch_training import Course, Training, answer_loss  # noqa: E402
 
 # transformers itself still asks for an attribute that it calls deprecated.
@@ -46,6 +47,11 @@ def trained(
     return training, losses
 
 
+def deltas_of(training: Training, base: Checkpoint, folder: Path) -> dict[str, np.ndarray]:
+    write_adapters(folder, base, training.learned(), training._course.rank)
+    return read_deltas(folder, base)
+
+
 def logits(model, tokens: list[int]) -> np.ndarray:
     cache = model.open()
     (rows,) = model.extend([Step(cache, tokens, len(tokens))])
@@ -63,7 +69,7 @@ def test_the_model_that_is_trained_is_the_model_that_is_served(base: Checkpoint)
 def test_what_is_merged_is_base_plus_b_times_a(base: Checkpoint, tmp_path: Path):
     training, losses = trained(base, tmp_path / "training", replace(COURSE, num_steps=30))
     assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3]), "it learns"
-    deltas = training.deltas()
+    deltas = deltas_of(training, base, tmp_path / "adapters")
     write_specialist(tmp_path / "out", base, deltas, "# card")
     merged = resolve(str(tmp_path / "out")).weights
     adapters = {name: one.detach().numpy() for name, one in training.adapters.items()}
@@ -73,7 +79,7 @@ def test_what_is_merged_is_base_plus_b_times_a(base: Checkpoint, tmp_path: Path)
         stem = f"base_model.model.{name.removesuffix('.weight')}"
         down, up = (adapters.get(f"{stem}.lora_{side}.default.weight") for side in "AB")
         learned = 0.0 if down is None or up is None else 2.0 * up @ down
-        np.testing.assert_allclose(now, was + learned, atol=1e-5)
+        np.testing.assert_allclose(now, was + learned, atol=1e-3)  # they are stored in float16
         changed += int(np.any(now != was))
     assert changed == len(deltas) == 7 * base.weights.config.num_layers
     assert merged.config == base.weights.config
@@ -82,7 +88,8 @@ def test_what_is_merged_is_base_plus_b_times_a(base: Checkpoint, tmp_path: Path)
 def test_every_engine_loads_the_specialist(base: Checkpoint, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("TIERCEL_CACHE", str(tmp_path / "cache"))
     training, _ = trained(base, tmp_path / "training")
-    write_specialist(tmp_path / "out", base, training.deltas(), "# card")
+    deltas = deltas_of(training, base, tmp_path / "adapters")
+    write_specialist(tmp_path / "out", base, deltas, "# card")
     tokens = [1, 50, 60, 70, 80, 90]
     with torch.inference_mode():
         own = training._model(torch.tensor([tokens])).logits[0].numpy()
@@ -141,6 +148,15 @@ def test_another_course_model_or_data_is_not_taken_up(base: Checkpoint, tmp_path
             Training(weights, course, samples, tmp_path)
     with pytest.raises(InvalidRequest, match="bf16"):
         Course(7, dtype="int8")
+
+
+def test_positions_keep_their_precision_in_a_model_of_bfloat16(base: Checkpoint):
+    whole = model_of(base.weights)
+    tables = whole.model.rotary_emb.inv_freq.clone()
+    halved = adapted(whole, rank=2, dtype=torch.bfloat16, seed=0).get_base_model()
+    assert halved.model.layers[0].self_attn.q_proj.weight.dtype == torch.bfloat16
+    assert torch.equal(halved.model.rotary_emb.inv_freq, tables)
+    assert not torch.equal(tables, tables.bfloat16().float()), "it would be seen"
 
 
 def test_the_loss_is_over_answers_only_and_padding_changes_nothing(base: Checkpoint):

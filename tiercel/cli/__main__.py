@@ -11,6 +11,7 @@ from tiercel.cli.evaluation import app as evaluation
 from tiercel.cli.feedback import app as feedback
 from tiercel.cli.generate import generate
 from tiercel.cli.inspection import route, tiers
+from tiercel.cli.merge import merge
 from tiercel.cli.plan import plan
 from tiercel.cli.rate import rate
 from tiercel.cli.score import score
@@ -38,6 +39,7 @@ for command in (
     agreement,
     bench,
     specialise,
+    merge,
     demo,
 ):
     app.command()(command)

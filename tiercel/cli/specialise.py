@@ -12,7 +12,9 @@ from tiercel.cli.distill_options import ThreadsOption, give_way, progress_bar
 from tiercel.cli.output import Output
 from tiercel.cli.running import fail, tell_failures
 from tiercel.models.resolve import Checkpoint, resolve
-from tiercel.specialisation.exporting import write_specialist
+from tiercel.shard_folder import write_whole
+from tiercel.specialisation.adapters import read_deltas, write_adapters
+from tiercel.specialisation.exporting import CARD_FILE, write_specialist
 from tiercel.specialisation.samples import samples_of
 from tiercel.specialisation.tasks import TASKS, task_named
 
@@ -24,7 +26,7 @@ _NOTE_EVERY = 10
 # Of the extra `specialise`.
 _TRAINERS = ("torch", "transformers", "peft")
 # Beside the model: a folder's engines take every safetensors file in it for weights.
-_TRAINING = "training"
+_TRAINING, _ADAPTERS = "training", "adapters"
 
 TaskOption = Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}.")]
 
@@ -47,11 +49,13 @@ def specialise(
     learning_rate: Annotated[float, typer.Option(min=0.0, help="The highest one.")] = 1e-3,
     dtype: Annotated[str, typer.Option(help="Of the frozen weights: bf16 or fp32.")] = "bf16",
     seed: Annotated[int, typer.Option(min=0, help="Of the beginning and the order.")] = 0,
+    device: Annotated[str, typer.Option(help="auto (CUDA where it is), cpu, cuda:N.")] = "auto",
     threads: ThreadsOption = 1,
 ) -> None:
     """Train low-rank adapters on a task's answers, and merge them into the model.
 
-    Goes on where an interrupted training stopped.
+    Goes on where an interrupted training stopped. The folder keeps the adapters by themselves
+    in `adapters`, which `tiercel merge` merges again.
     """
     missing = [name for name in _TRAINERS if find_spec(name) is None]
     if missing:
@@ -70,11 +74,13 @@ def specialise(
             items = chosen.items(data, leave_out)
             lessons = samples_of(chosen, items, base.read_tokenizer(), max_tokens)
             (out / _TRAINING).mkdir(parents=True, exist_ok=True)
-            training = Training(base.weights, course, lessons, out / _TRAINING)
+            training = Training(base.weights, course, lessons, out / _TRAINING, device)
         _train(training, course, output)
         with output.working("merging"):
             card = _card(base, task, data, course, len(lessons))
-            write_specialist(out, base, training.deltas(), card)
+            write_adapters(out / _ADAPTERS, base, training.learned(), course.rank)
+            write_whole(out / _ADAPTERS / CARD_FILE, card.encode())
+            write_specialist(out, base, read_deltas(out / _ADAPTERS, base), card)
     output.note(f"{course.num_steps} steps on {len(lessons)} samples in {out}")
 
 

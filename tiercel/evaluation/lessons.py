@@ -5,6 +5,7 @@ That is distillation at the level of sequences (Kim and Rush, arXiv:1606.07947):
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tiercel.errors import InvalidRequest
@@ -12,21 +13,18 @@ from tiercel.evaluation.answering import request_of
 from tiercel.evaluation.column import Column
 from tiercel.evaluation.columns_on_tiers import OpenColumn
 from tiercel.evaluation.generation import Generated, Request
-from tiercel.evaluation.items import Item, read_items
-from tiercel.evaluation.sets import EvaluationSet
+from tiercel.evaluation.items import Item
+from tiercel.evaluation.scoring import SCORERS
+from tiercel.evaluation.sets import UNSCORED, EvaluationSet
 from tiercel.types import FinishReason
 
 
-def items_to_ask(each: EvaluationSet, data: Path, left_out: Path | None = None) -> list[Item]:
-    """Return a file's prompts without those of another that is kept for evaluation.
-
-    Raises InvalidRequest for a set that asks for letters, and a file that cannot be read.
-    """
+def check_asked(each: EvaluationSet, *, only_right: bool) -> None:
+    """Raise InvalidRequest where answers are letters, or where none is known to be right."""
     if each.asks_letter:
         raise InvalidRequest("set", each.name, "its answers are letters and no text")
-    items = _read(each, data)
-    others = {item.prompt for item in _read(each, left_out)} if left_out else set()
-    return [item for item in items if item.prompt not in others]
+    if only_right and each.scorer == UNSCORED:
+        raise InvalidRequest("right", each.name, "nothing says which of its answers are right")
 
 
 class LessonFile:
@@ -49,22 +47,41 @@ class LessonFile:
         self.done.add(item.id)
 
 
+@dataclass
+class Dropped:
+    """How many answers are no lessons: they were cut off, or wrong where only right ones count."""
+
+    cut: int = 0
+    wrong: int = 0
+
+
 def write_lessons(
     file: LessonFile,
     each: EvaluationSet,
     items: Sequence[Item],
     column: Column,
     opened: OpenColumn,
+    *,
+    only_right: bool = False,
     progress: Callable[[int], None] = lambda num_answers: None,
-) -> int:
-    """Ask what has no row yet; return how many answers were cut off and are no lessons."""
-    num_cut = 0
+) -> Dropped:
+    """Ask what has no row yet; return how many answers are no lessons."""
+    dropped = Dropped()
     for item, said in opened.decoder.run(_asked(file, each, items, column, opened)):
-        if said.finish is FinishReason.STOP_TOKEN:
-            file.add(each, item, _text(opened, said))
-        num_cut += said.finish is not FinishReason.STOP_TOKEN
+        text = _text(opened, said)
+        if said.finish is not FinishReason.STOP_TOKEN:
+            dropped.cut += 1
+        elif only_right and not is_right(each, item, text):
+            dropped.wrong += 1
+        else:
+            file.add(each, item, text)
         progress(1)
-    return num_cut
+    return dropped
+
+
+def is_right(each: EvaluationSet, item: Item, answer: str) -> bool:
+    """Return whether the set's first metric gives all that it can give."""
+    return next(iter(SCORERS[each.scorer](answer, item).values()), 0.0) >= 1.0
 
 
 def _asked(
@@ -84,7 +101,3 @@ def _asked(
 
 def _text(opened: OpenColumn, said: Generated) -> str:
     return opened.decoder.tokenizer.decode(said.token_ids, skip_special=True).strip()
-
-
-def _read(each: EvaluationSet, path: Path) -> Sequence[Item]:
-    return read_items(path, each.name, max_prompt_characters=each.max_prompt_characters).items

@@ -9,7 +9,7 @@ from tiercel.errors import InvalidRequest
 from tiercel.evaluation.items import Item, Items, read_items
 from tiercel.types import Message
 
-LETTER = "letter"
+LETTER, UNSCORED = "letter", "none"
 _LONGEST_PROMPT = 6_000  # characters, some 1,500 tokens
 # A change to how answers are scored or asked for that is seen nowhere else.
 _VERSION = 1

@@ -19,7 +19,7 @@ from tiercel.shard_folder import write_whole
 from tiercel.tokenizer import Tokenizer
 from tiercel.tokenizer_files import Vocabulary, vocabulary_of_gguf
 
-WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_FILE, CARD_FILE = "model.safetensors", "README.md"
 _ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}
 _NORMS = ("input_layernorm", "post_attention_layernorm")
 _ATTENTION = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
@@ -46,7 +46,7 @@ def write_specialist(
     settings = {"architectures": [_ARCHITECTURES[config.architecture]], **hub_settings(config)}
     _write_json(folder / "config.json", settings)
     write_tokenizer(folder, base)
-    write_whole(folder / "README.md", card.encode())
+    write_whole(folder / CARD_FILE, card.encode())
     tensors = {}
     for name in stored_names(config):
         values = base.weights.dense(tensor_name(name))

@@ -18,11 +18,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from tiercel.engines.torch_rank import RankSettings
 from tiercel.errors import InvalidRequest
 from tiercel.models.weights import Weights
 from tiercel.shard_folder import write_whole
 from tiercel.specialisation.samples import Sample, batches
-from tiercel.specialisation.torch_model import adapted, adapters_of, deltas_of, model_of
+from tiercel.specialisation.torch_model import adapted, adapters_of, model_of
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 _SAVE_EVERY = 25
@@ -59,12 +60,19 @@ class Training:
     """One model on its way to a specialist."""
 
     def __init__(
-        self, weights: Weights, course: Course, samples: Sequence[Sample], folder: Path
+        self,
+        weights: Weights,
+        course: Course,
+        samples: Sequence[Sample],
+        folder: Path,
+        device: str = "cpu",
     ) -> None:
-        """Begin, or go on where the folder's checkpoint stands.
+        """Begin, or go on where the folder's checkpoint stands, on whatever device that was.
 
-        Raises InvalidRequest for a checkpoint of another model, course or samples.
+        Raises InvalidRequest for a checkpoint of another model, course or samples, and for a
+        device that is not there; `auto` is CUDA where there is one, else the CPU.
         """
+        self._device = RankSettings(device=device).device_of(0)
         self._course, self._samples, self._path = course, samples, folder / CHECKPOINT_FILE
         self._about = {
             "course": repr(course),
@@ -72,7 +80,10 @@ class Training:
             "samples": hashlib.sha256(repr(samples).encode()).hexdigest(),
         }
         self._model = adapted(
-            model_of(weights), rank=course.rank, dtype=_DTYPES[course.dtype], seed=course.seed
+            model_of(weights, self._device),
+            rank=course.rank,
+            dtype=_DTYPES[course.dtype],
+            seed=course.seed,
         )
         self.adapters = adapters_of(self._model)
         self._optimizer = torch.optim.AdamW(self.adapters.values(), weight_decay=0.0)
@@ -91,9 +102,12 @@ class Training:
             if self.num_steps % _SAVE_EVERY == 0 or self.num_steps == course.num_steps:
                 self.save()
 
-    def deltas(self) -> dict[str, NDArray[np.float32]]:
-        """Return what training adds to each matrix, scale x B A, by its stored name."""
-        return deltas_of(self._model)
+    def learned(self) -> dict[str, NDArray[np.float32]]:
+        """Return the adapters as they stand, by the names that peft stores them under."""
+        return {
+            name.replace(".default.", "."): one.detach().cpu().numpy()
+            for name, one in self.adapters.items()
+        }
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -114,10 +128,11 @@ class Training:
             self.num_steps = int(about["step"])
             for name, one in self.adapters.items():
                 one.data.copy_(file.get_tensor(f"weight.{name}"))
-                self._optimizer.state[one] = {
-                    kind: file.get_tensor(f"{kind}.{name}")
-                    for kind in ("step", "exp_avg", "exp_avg_sq")
+                moments = {
+                    kind: file.get_tensor(f"{kind}.{name}").to(one.device)
+                    for kind in ("exp_avg", "exp_avg_sq")
                 }
+                self._optimizer.state[one] = {"step": file.get_tensor(f"step.{name}"), **moments}
 
     def _step(self, batch: Sequence[Sample]) -> float:
         for group in self._optimizer.param_groups:
@@ -143,6 +158,7 @@ def answer_loss(model: Any, batch: Sequence[Sample]) -> Tensor:
         inputs[row, : len(ids)] = ids
         start = len(sample.prompt_ids)
         wanted[row, start - 1 : len(ids) - 1] = ids[start:]
+    inputs, wanted = inputs.to(model.device), wanted.to(model.device)
     hidden = model.model(input_ids=inputs, use_cache=False).last_hidden_state
     counted = wanted != _IGNORED
     logits = model.lm_head(hidden[counted]).float()

@@ -158,6 +158,21 @@ def test_the_router_is_told_what_a_tier_s_seconds_cost(price: float, tmp_path: P
     assert loaded["draft"].price_per_second == 1.0
 
 
+def test_the_router_is_told_of_the_memory_of_machines(tmp_path: Path):
+    def told(*settings: str) -> tiers.Configuration:
+        rendered = render(None, *settings)
+        (config,) = [manifest for manifest in rendered if manifest["kind"] == "ConfigMap"]
+        file = tmp_path / "tiers.toml"
+        file.write_text(config["data"]["tiers.toml"])
+        return tiers.load(file)
+
+    sized = 'tiers={"draft": {"memoryGb": 1.5}}'
+    loaded = told('machines={"left": {"memoryGb": 24, "tiers": ["target", "draft"]}}', sized)
+    assert loaded.machines == {"left": tiers.Machine(memory_gb=24, tiers=("target", "draft"))}
+    assert loaded.tiers["draft"].memory_gb == 1.5 and loaded.tiers["target"].memory_gb is None
+    assert told().machines == {}
+
+
 def test_a_gpu_tier_asks_for_its_gpus_and_never_surges(workloads):
     found = workloads(GPU)
     large, target = "demo-tiercel-tier-large", "demo-tiercel-tier-target"

@@ -25,6 +25,18 @@ EMBEDDED = 'feedback={"store": "embedded", "replicas": 2}'
         ('tiers={"target": {"settings": {"Threads": 1}}}', "Threads"),
         ('tiers={"target": {"local": true}}', "/tiers/target"),
         ('tiers={"suffix": {"settings": {"threads": 1}}}', "/tiers/suffix/settings"),
+        ('machines={"left": {"tiers": ["target"]}}', "memoryGb"),
+        ('machines={"left": {"memoryGb": 8, "tiers": ["huge"]}}', 'no tier "huge" with pods'),
+        ('machines={"left": {"memoryGb": 8, "tiers": ["suffix"]}}', 'no tier "suffix" with pods'),
+        (
+            'machines={"a": {"memoryGb": 8, "tiers": ["draft"]},'
+            ' "b": {"memoryGb": 8, "tiers": ["target", "draft"]}}',
+            'machines.b.tiers: "draft" is on machine "a" too',
+        ),
+        (
+            'machines={"left": {"memoryGb": 8, "tiers": ["draft"]}},router={"replicas": 2}',
+            "router.replicas must be 1",
+        ),
         ('router={"servce": {}}', "servce"),
         ('router={"engine": "onnx"}', "engine"),
         ('feedback={"store": "external"}', "/feedback/existingSecret/name"),

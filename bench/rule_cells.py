@@ -1,18 +1,26 @@
-"""One cell of the comparison of acceptance rules, its row in the table, and the picture of all."""
+"""The cells of the comparison of acceptance rules: their file, their rows, and the picture."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from tiercel.plan_text import print_rule
+from tiercel.errors import InvalidRequest
+from tiercel.plan_text import Outline, print_rule
 from tiercel.rules import is_lossy
+from tiercel.shard_folder import write_whole
 from tiercel.types import Acceptance, Rule
 
 matplotlib.use("Agg")
-COLUMNS = ("plan", "T", "rule", "accepted", "similarity", "divergent", "mean gap", "tokens/s", "x")
+COLUMNS = (
+    "plan", "T", "rule", "accepted", "similarity", "divergent", "mean gap", "unjudged",
+    "tokens/pass", "tokens/s", "x",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,11 +33,13 @@ class Cell:
     strictness: float
     num_tokens: int
     seconds: float
+    num_passes: int  # of the root
     num_accepted: int
     num_judged: int
     similarity: float | None
     num_compared: int
     num_divergent: int
+    num_unjudged: int  # tokens that AGREEMENT let stand before the target saw them
     logprob_gap: float
     plain_tokens_per_s: float
 
@@ -56,9 +66,50 @@ class Cell:
             "-" if self.similarity is None else f"{self.similarity:.3f}",
             f"{self.divergence:.3f}" if lossy else "-",
             f"{self.logprob_gap / max(1, self.num_divergent):.2f}" if lossy else "-",
+            str(self.num_unjudged) if self.rule == Rule.AGREEMENT.value else "-",
+            f"{self.num_tokens / max(1, self.num_passes):.2f}",
             f"{speed:.1f}",
             f"{speed / self.plain_tokens_per_s:.2f}",
         )
+
+
+class Cells:
+    """What is measured so far, in a file that grows with it; made by `load`."""
+
+    def __init__(self, path: Path, asked: dict[str, Any], cells: list[Cell]) -> None:
+        self._path, self._asked, self._cells = path, asked, cells
+
+    @classmethod
+    def load(cls, path: Path, prompts: Sequence[str], max_new_tokens: int) -> "Cells":
+        """Return what a file holds, if there is one; raises InvalidRequest for other answers'."""
+        digest = hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:16]
+        asked = {"prompts": digest, "num_prompts": len(prompts), "max_new_tokens": max_new_tokens}
+        if not path.exists():
+            return cls(path, asked, [])
+        content = json.loads(path.read_text())
+        if content["asked"] != asked:
+            raise InvalidRequest("out", str(path), "is of other prompts or longer answers")
+        return cls(path, asked, [Cell(**one) for one in content["cells"]])
+
+    def __iter__(self) -> Iterator[Cell]:
+        return iter(self._cells)
+
+    def add(self, cell: Cell) -> None:
+        """Keep a cell, in the file too."""
+        self._cells.append(cell)
+        content = {"asked": self._asked, "cells": [asdict(one) for one in self._cells]}
+        write_whole(self._path, json.dumps(content, indent=1).encode() + b"\n")
+
+    def missing(
+        self, plan: Outline, temperature: float, rules: Sequence[Acceptance]
+    ) -> list[Acceptance]:
+        """Return the rules that are not measured yet under a plan."""
+        there = {
+            (cell.rule, cell.strictness)
+            for cell in self._cells
+            if (cell.plan, cell.temperature) == (str(plan), temperature)
+        }
+        return [one for one in rules if (one.rule.value, one.strictness) not in there]
 
 
 def draw(cells: Sequence[Cell], path: Path) -> None:

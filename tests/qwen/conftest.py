@@ -9,6 +9,7 @@ import pytest_asyncio
 from tests.qwen.tiers import SMOLLM2, NativeModels, Qwen
 from tests.speculation.fleet import Fleet, Weights
 from tiercel.models.resolve import resolve
+from tiercel.speculation import pace
 from tiercel.tokenizer import Tokenizer
 
 
@@ -41,9 +42,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NativeModels]:
     models.close()
 
 
+@pytest.fixture(scope="session")
+def patience() -> Iterator[None]:
+    """Let parents wait for drafts however busy the machine is: what is said is tested, not when."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "_ALWAYS_WAIT_S", 60.0)
+        yield
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def qwen(models: NativeModels, files: dict[str, str]) -> AsyncIterator[Qwen]:
-    """One tier of each model, and a twin of the smaller Qwen."""
+async def qwen(models: NativeModels, files: dict[str, str], patience: None) -> AsyncIterator[Qwen]:
+    """One tier of each model, a twin of the smaller Qwen, and look-ups."""
     fleet = Fleet(models)
     yield Qwen(
         fleet,
@@ -51,5 +60,6 @@ async def qwen(models: NativeModels, files: dict[str, str]) -> AsyncIterator[Qwe
         small=await fleet.model("small", Weights(model=files["0.5b"])),
         twin=await fleet.model("twin", Weights(model=files["0.5b"])),
         foreign=await fleet.model("foreign", Weights(model=SMOLLM2)),
+        suffix=await fleet.suffix(),
     )
     await fleet.close()

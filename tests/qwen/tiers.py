@@ -24,3 +24,4 @@ class Qwen:
     small: Replica  # 0.5B
     twin: Replica  # the same
     foreign: Replica  # SmolLM2, of another tokenizer
+    suffix: Replica  # no model

@@ -5,7 +5,7 @@ import os
 import signal
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,7 @@ from tiercel.cli.models_on_disk import prepare
 from tiercel.cli.output import Output
 from tiercel.cli.supervisor import Supervisor, SupervisorError
 from tiercel.cli.supervisor.readiness import takes_calls
+from tiercel.tiers import Setting
 
 OwnOption = Annotated[
     bool,
@@ -26,20 +27,28 @@ OwnOption = Annotated[
     ),
 ]
 
+_FORGETFUL: dict[str, Setting] = {
+    "log_level": "warning",
+    "pool_tokens": 0,
+    "prefix_cache_tokens": 0,
+}
 _READY_S = 600.0
 _LOG_LINES = 20
 
 
 @contextmanager
-def private_deployment(config: Path | None, output: Output) -> Iterator[Deployment]:
+def private_deployment(
+    config: Path | None, output: Output, settings: Mapping[str, Setting] | None = None
+) -> Iterator[Deployment]:
     """Return a deployment on free ports, its models on disk; its files go with the context.
 
     Nothing is kept of earlier answers: one plan's would be the next one's draft, or its prefill.
+    `settings` of all processes can say otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="tiercel-") as folder:
         deployment = Deployment(
             on_free_ports(config, Path(folder)),
-            common={"log_level": "warning", "pool_tokens": 0, "prefix_cache_tokens": 0},
+            common=_FORGETFUL | dict(settings or {}),
             feedback={"data_dir": str(Path(folder) / "feedback")},
         )
         prepare(deployment.configuration, output)

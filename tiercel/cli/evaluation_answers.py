@@ -14,9 +14,7 @@ from tiercel.cli.up import ConfigOption
 
 def answers(
     data: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="JSONL prompts to ask.")],
-    asked_as: Annotated[
-        str, typer.Option(help="The set, or `instructions`, that is asked so.")
-    ],
+    asked_as: Annotated[str, typer.Option(help="The set, or `instructions`, that is asked so.")],
     column: Annotated[str, typer.Option(help="What answers, as `tier; temperature=0.7`.")],
     out: Annotated[Path, typer.Option(dir_okay=False, help="JSONL file of the answers.")],
     leave_out: Annotated[
@@ -49,7 +47,9 @@ def answers(
         check_asked(task.asked_as, only_right=right)
         items = task.items(data, leave_out)[:limit]
         configuration, ladder = with_specialists(config, specialists)
-        opener = ColumnOpener(configuration, batch=batch, threads=threads, ladder=ladder)
+        opener = ColumnOpener(
+            configuration, batch=batch, threads=threads, ladder=ladder, keeps_evidence=False
+        )
         file = LessonFile(out)
         row = bar.add_task("asking", total=len(items) - len(file.done))
         opened = opener.open(asked)

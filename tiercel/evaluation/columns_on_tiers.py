@@ -40,8 +40,13 @@ class ColumnOpener:
         batch: int,
         threads: int,
         ladder: list[Column] | None = None,
+        keeps_evidence: bool = True,
     ) -> None:
-        """Open columns of these tiers; the `ladder` is what the pilot compares, by default all."""
+        """Open columns of these tiers; the `ladder` is what the pilot compares, by default all.
+
+        Where evidence is not kept, tiers alone answer without it.
+        """
+        self._keeps_evidence = keeps_evidence
         self.ladder = tiers_alone(configuration) if ladder is None else ladder
         self._tiers, self._batch = LoadedTiers(configuration, threads=threads), batch
 
@@ -58,7 +63,13 @@ class ColumnOpener:
         identities = {tier.name: tier.identity for tier in tiers}
         root = tiers[0]
         if column.is_one_tier:
-            decoder = TierDecoder(root.name, root.model, root.tokenizer, self._batch)
+            decoder = TierDecoder(
+                root.name,
+                root.model,
+                root.tokenizer,
+                self._batch,
+                keeps_evidence=self._keeps_evidence,
+            )
             return OpenColumn(decoder, identities)
         for tier in tiers[1:]:
             if tier.tokenizer.fingerprint != root.tokenizer.fingerprint:

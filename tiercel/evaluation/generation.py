@@ -60,6 +60,7 @@ class _Answer(Decoding, Generic[Key]):
 
     key: Key
     choices: tuple[int, ...]
+    keeps_evidence: bool
     evidence: Evidence = field(default_factory=Evidence)
     choice_logprobs: list[float] = field(default_factory=list)
 
@@ -73,14 +74,27 @@ class _Answer(Decoding, Generic[Key]):
 
     def saw(self, token_id: int, logits: Logits, hidden: NDArray[np.float32] | None) -> None:
         """Keep what the row says of the token."""
-        self.evidence.add(logits[0], token_id)
+        if self.keeps_evidence:
+            self.evidence.add(logits[0], token_id)
 
 
 class TierDecoder:
     """One tier's model and tokenizer: it decodes alone. The model stays the caller's."""
 
-    def __init__(self, tier: str, model: LanguageModel, tokenizer: Tokenizer, batch: int) -> None:
-        """Decode up to `batch` answers in a pass; counts are under the name of the `tier`."""
+    def __init__(
+        self,
+        tier: str,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        batch: int,
+        *,
+        keeps_evidence: bool = True,
+    ) -> None:
+        """Decode up to `batch` answers in a pass; counts are under the name of the `tier`.
+
+        Evidence reads every number of a row, on one core: a GPU would wait for it.
+        """
+        self._keeps_evidence = keeps_evidence
         self.tokenizer = tokenizer
         self.numerics_id = model.description.numerics_id
         self.max_length = model.description.max_length
@@ -89,7 +103,14 @@ class TierDecoder:
     def run(self, requests: Iterable[tuple[Key, Request]]) -> Iterator[tuple[Key, Generated]]:
         """Yield each request's key and answer as they end; requests are taken as there is room."""
         asked = (
-            _Answer(one.prompt_ids, one.params, one.max_new_tokens, key=key, choices=one.choices)
+            _Answer(
+                one.prompt_ids,
+                one.params,
+                one.max_new_tokens,
+                key=key,
+                choices=one.choices,
+                keeps_evidence=self._keeps_evidence,
+            )
             for key, one in requests
         )
         decoder = BatchDecoder[_Answer[Key]](self._model, self.tokenizer, batch=self._batch)

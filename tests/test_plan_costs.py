@@ -12,10 +12,12 @@ from tiercel.learning import LearnedPolicy, PairPolicy
 from tiercel.plan_costs import (
     Measurements,
     TierTimes,
+    chain_of,
     learned_measurements,
     predictions,
     read_measurements,
 )
+from tiercel.plan_text import parse_plan
 
 DATA = {
     "tiers": {
@@ -134,3 +136,36 @@ def test_a_file_that_cannot_be_right_is_told_by_its_key(tmp_path: Path, text: st
 def predicted(data):
     measured = Measurements.model_validate_json(json.dumps(data))
     return predictions(measured, num_tokens=40, num_prompt_tokens=50, limit=8)
+
+
+def test_a_plan_is_the_chain_of_its_own_block_lengths():
+    measured = Measurements.model_validate(DATA)
+    chain = chain_of(measured, parse_plan("big <- small:3 <- suffix:5").plan())
+    assert (chain.draft_s, chain.lengths) == (0.0001, (5, 3))
+    assert [level.acceptance_rate for level in chain.levels] == [0.4, 0.8]
+    assert chain_of(measured, parse_plan("small").plan()).lengths == (0,)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("big <- [small:3, suffix:5]", "no chain"),
+        ("suffix <- big:3", "no chain"),
+        ("small <- idle:2", "not measured"),
+        ("suffix", "not measured"),
+    ],
+)
+def test_a_plan_of_which_too_little_is_known_is_refused(text: str, why: str):
+    with pytest.raises(InvalidRequest, match=why):
+        chain_of(Measurements.model_validate(DATA), parse_plan(text).plan())
+
+
+def test_a_drafter_that_has_often_nothing_to_say_is_worth_less():
+    pair = DATA["pairs"][1]
+    seldom = {**pair, "start_rate": 0.25, "continue_rate": 0.5}
+    data = {"tiers": DATA["tiers"], "pairs": [pair]}
+    [often], [less] = (
+        [one for one in predicted({**data, "pairs": [which]}) if one.plan.startswith("big <- ")]
+        for which in (pair, seldom)
+    )
+    assert often.answer_s < less.answer_s

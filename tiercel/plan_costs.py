@@ -26,6 +26,7 @@ from tiercel.decoding.chain_time import (
 from tiercel.errors import InvalidRequest
 from tiercel.learning import LearnedPolicy
 from tiercel.plan_text import Outline
+from tiercel.types import Plan
 
 # All block lengths are tried: with more tiers in a row that would take minutes.
 _MAX_TIERS = 4
@@ -76,6 +77,9 @@ class PairRate(_Measured):
     verifier: str
     acceptance_rate: float = Field(ge=0, le=1)
     round_trip_s: float = Field(default=0.0, ge=0)
+    # Of look-ups, which often have nothing to propose: a first token, then each further one.
+    start_rate: float = Field(default=1.0, ge=0, le=1)
+    continue_rate: float = Field(default=1.0, ge=0, le=1)
 
 
 class Measurements(_Measured):
@@ -159,13 +163,39 @@ def predictions(
         chain = _best(measured, names, limit)
         if chain is None:
             continue
-        root = measured.tiers[names[0]]
-        prefill_s = root.prefill_s_per_token * num_prompt_tokens
-        beginning = Beginning(prefill_s, root.load_s, root.queue_s)
+        beginning = beginning_of(measured, names[0], num_prompt_tokens)
         answer_s = predicted_seconds(chain, num_tokens, beginning)
         plan = _written(names, chain.lengths)
         found.append(Prediction(names[0], plan, seconds_per_token(chain), answer_s))
     return sorted(found, key=lambda one: (roots.index(one.root), one.answer_s))
+
+
+def beginning_of(measured: Measurements, root: str, num_prompt_tokens: int) -> Beginning:
+    """Return what passes before a root's first token."""
+    times = measured.tiers[root]
+    prefill_s = times.prefill_s_per_token * num_prompt_tokens
+    return Beginning(prefill_s, times.load_s, times.queue_s)
+
+
+def chain_of(measured: Measurements, plan: Plan) -> Chain:
+    """Return the chain that a plan is, with the plan's own block lengths.
+
+    Raises InvalidRequest for several drafters of one tier, and where something was not measured.
+    """
+    parts = [plan]
+    while parts[-1].drafters:
+        parts += parts[-1].drafters
+    names = [part.tier for part in parts]
+    known = {(pair.verifier, pair.drafter) for pair in measured.pairs}
+    is_chain = all(len(part.drafters) < 2 for part in parts)
+    if not is_chain or not known.issuperset(pairwise(names)):
+        raise InvalidRequest("plan", names, "is no chain of pairs that were measured")
+    verifiers = names[:-1] or names
+    draft_s = _draft_s(measured, names)
+    if draft_s is None or not all(measured.tiers[name].step_s for name in verifiers):
+        raise InvalidRequest("plan", names, "has a tier whose times were not measured")
+    lengths = tuple(part.num_speculative_tokens for part in reversed(parts[1:]))
+    return Chain(draft_s, tuple(_levels(measured, names)), lengths or (0,))
 
 
 def _chains(measured: Measurements, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -181,19 +211,30 @@ def _chains(measured: Measurements, names: tuple[str, ...]) -> Iterator[tuple[st
 
 def _best(measured: Measurements, names: Sequence[str], limit: int) -> Chain | None:
     """Return the chain with its best lengths; None if its last tier cannot draft."""
-    if len(names) == 1:
-        step = measured.tiers[names[0]].step()
-        return Chain(0.0, (Level(step, 0.0),), (0,))
-    draft_s = measured.tiers[names[-1]].draft_s()
+    draft_s, levels = _draft_s(measured, names), _levels(measured, names)
     if draft_s is None:
         return None
+    if len(names) == 1:
+        return Chain(draft_s, tuple(levels), (0,))
+    return best_chain(draft_s, levels, limit)
+
+
+def _draft_s(measured: Measurements, names: Sequence[str]) -> float | None:
+    """Return the seconds of a token of the lowest drafter, 0 if there is none."""
+    return 0.0 if len(names) == 1 else measured.tiers[names[-1]].draft_s()
+
+
+def _levels(measured: Measurements, names: Sequence[str]) -> list[Level]:
+    """Return the verifying tiers, lowest first; a root that is alone is one."""
+    if len(names) == 1:
+        return [Level(measured.tiers[names[0]].step(), 0.0)]
     rates = {(pair.drafter, pair.verifier): pair for pair in measured.pairs}
     levels = []
     for verifier, drafter in reversed(list(pairwise(names))):
-        pair = rates[drafter, verifier]
-        step = measured.tiers[verifier].step()
-        levels.append(Level(step, pair.acceptance_rate, pair.round_trip_s))
-    return best_chain(draft_s, levels, limit)
+        pair, step = rates[drafter, verifier], measured.tiers[verifier].step()
+        rest = (pair.round_trip_s, pair.start_rate, pair.continue_rate)
+        levels.append(Level(step, pair.acceptance_rate, *rest))
+    return levels
 
 
 def _written(names: Sequence[str], lengths: Sequence[int]) -> str:

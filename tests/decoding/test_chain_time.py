@@ -26,6 +26,7 @@ def quick(num_tokens: int) -> float:
 
 
 TOP, MIDDLE = Level(slow, 0.8, round_trip_s=0.003), Level(quick, 0.6, round_trip_s=0.001)
+LOOK_UP = Level(quick, 0.7, round_trip_s=0.001, start_rate=0.4, continue_rate=0.8)
 CHAINS = {
     "two levels": Chain(0.004, (TOP,), (4,)),
     "one token a block": Chain(0.004, (TOP,), (1,)),
@@ -34,6 +35,8 @@ CHAINS = {
     "three levels": Chain(0.001, (MIDDLE, TOP), (3, 6)),
     "a middle of short blocks": Chain(0.001, (MIDDLE, TOP), (6, 2)),
     "a middle that decodes plainly": Chain(0.001, (MIDDLE, TOP), (0, 4)),
+    "has a draft in some places": Chain(0.004, (LOOK_UP,), (6,)),
+    "a middle with look-ups": Chain(0.0005, (LOOK_UP, TOP), (4, 5)),
     "four levels": Chain(0.0005, (Level(quick, 0.5), MIDDLE, TOP), (2, 4, 8)),
 }
 
@@ -48,6 +51,7 @@ class Tier:
     length: int = 0
     drafter: "Tier | None" = None
     parent: "Tier | None" = None
+    rates: tuple[float, float] = (1.0, 1.0)  # of a draft's first token, and of each further one
     said: dict[int, int] = field(default_factory=dict)
 
     def token(self, place: int, dice: random.Random) -> int:
@@ -64,6 +68,12 @@ class Tier:
         if self.drafter:
             self.drafter.forget()
 
+    def size(self, most: int, dice: random.Random) -> int:
+        """How many of so many tokens it has something to say of."""
+        first, more = self.rates
+        chances = itertools.chain([first], itertools.repeat(more, most - 1))
+        return sum(1 for _ in itertools.takewhile(lambda chance: dice.random() < chance, chances))
+
     def produce(self, place: int, count: int, clock: list[float], dice: random.Random) -> list[int]:
         """Return the tokens from a place on; what they take is added to a clock."""
         text: list[int] = []
@@ -72,9 +82,9 @@ class Tier:
             block = min(self.length, count - len(text) - 1) if self.drafter else 0
             draft: list[int] = []
             if block:
-                draft = self.drafter.produce(here, block, clock, dice)
+                draft = self.drafter.produce(here, self.drafter.size(block, dice), clock, dice)
                 clock[0] += self.round_trip_s
-            clock[0] += self.step_s(block + 1)
+            clock[0] += self.step_s(len(draft) + 1)
             for drafted in [*draft, None]:
                 text.append(self.token(place + len(text), dice))
                 if drafted != text[-1]:
@@ -90,7 +100,7 @@ def tiers(chain: Chain) -> Tier:
     lowest = Tier(rates[0], lambda _: chain.draft_s)
     for level, length, rate in zip(chain.levels, chain.lengths, [*rates[1:], 1.0], strict=True):
         parent = Tier(rate, level.step_s, level.round_trip_s, length, lowest)
-        lowest.parent = parent
+        lowest.parent, lowest.rates = parent, (level.start_rate, level.continue_rate)
         lowest = parent
     return lowest
 

@@ -20,6 +20,9 @@ class Level:
         float  # in [0, 1], of tokens of the level below; independent of what is under it
     )
     round_trip_s: float = 0.0  # to the level below, once a block
+    # A look-up often has nothing to propose: how often it has a first token, and then one more.
+    start_rate: float = 1.0
+    continue_rate: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,10 @@ class Beginning:
 def run_seconds(chain: Chain, num_tokens: int) -> list[float]:
     """Return the expected seconds of the chain's top for runs of 0 to `num_tokens` tokens.
 
-    With S_i(m) of level i, and T(L) = S_(i-1)(L) + step_s(L + 1) + round_trip_s for a block of
-    L = min(length, m - 1) tokens,
-    S_i(m) = T(L) + sum over x of P(x tokens are committed) S_i(m - x), where P(x) = a^(x-1) (1 - a)
-    for x <= L and a^L for x = L + 1: arXiv:2211.17192, section 3, with runs that end.
+    With S_i(m) of level i, and T(l) = S_(i-1)(l) + step_s(l + 1) for a draft of l tokens,
+    S_i(m) = round_trip_s + sum over l of D(l) (T(l) + sum over x of P(x tokens are committed)
+    S_i(m - x)), where P(x) = a^(x-1) (1 - a) for x <= l and a^l for x = l + 1: arXiv:2211.17192,
+    section 3, with runs that end. D(l) is `draft_lengths` of the min(length, m - 1) asked for.
     """
     top = len(chain.levels) - 1
     below = [chain.draft_s * count for count in range(_most(chain, -1, num_tokens) + 1)]
@@ -56,9 +56,21 @@ def seconds_per_token(chain: Chain) -> float:
     level, length = chain.levels[-1], chain.lengths[-1]
     if length == 0:
         return level.step_s(1)
-    below = Chain(chain.draft_s, chain.levels[:-1], chain.lengths[:-1])
-    block_s = run_seconds(below, length)[length] + level.step_s(length + 1) + level.round_trip_s
-    return block_s / expected_tokens(level.acceptance_rate, length)
+    below = run_seconds(Chain(chain.draft_s, chain.levels[:-1], chain.lengths[:-1]), length)
+    block_s, tokens = level.round_trip_s, 0.0
+    for drafted, share in enumerate(draft_lengths(level, length)):
+        block_s += share * (below[drafted] + level.step_s(drafted + 1))
+        tokens += share * expected_tokens(level.acceptance_rate, drafted)
+    return block_s / tokens
+
+
+def draft_lengths(level: Level, asked: int) -> list[float]:
+    """Return how likely a draft has 0, 1, ... `asked` tokens: each follows by the level's rates."""
+    if asked == 0:
+        return [1.0]
+    first, more = level.start_rate, level.continue_rate
+    ended = [first * more ** (length - 1) * (1 - more) for length in range(1, asked)]
+    return [1 - first, *ended, first * more ** (asked - 1)]
 
 
 def predicted_seconds(chain: Chain, num_tokens: int, beginning: Beginning) -> float:
@@ -84,15 +96,25 @@ def _most(chain: Chain, place: int, num_tokens: int) -> int:
 
 
 def _level_seconds(level: Level, length: int, below: Sequence[float], most: int) -> list[float]:
+    shares = [draft_lengths(level, asked) for asked in range(length + 1)]
     seconds = [0.0]
     for left in range(1, most + 1):
-        block = min(length, left - 1)
-        spent = level.step_s(block + 1)
-        if block:
-            spent += below[block] + level.round_trip_s
-        rate, chance = level.acceptance_rate, 1.0
-        for committed in range(1, block + 1):
-            spent += chance * (1 - rate) * seconds[left - committed]
-            chance *= rate
-        seconds.append(spent + chance * seconds[left - block - 1])
+        asked = min(length, left - 1)
+        spent = level.round_trip_s if asked else 0.0
+        for drafted, share in enumerate(shares[asked]):
+            if share:
+                spent += share * _round_s(level, below[drafted], seconds, left, drafted)
+        seconds.append(spent)
     return seconds
+
+
+def _round_s(
+    level: Level, drafted_s: float, seconds: Sequence[float], left: int, drafted: int
+) -> float:
+    """Return the seconds of a round with such a draft, and of all that follows it."""
+    spent = drafted_s + level.step_s(drafted + 1)
+    rate, chance = level.acceptance_rate, 1.0
+    for committed in range(1, drafted + 1):
+        spent += chance * (1 - rate) * seconds[left - committed]
+        chance *= rate
+    return spent + chance * seconds[left - drafted - 1]

@@ -8,7 +8,6 @@ from services.router.admission import Admission
 from services.router.aftermath import Aftermath
 from services.router.chain_times import ChainTimes
 from services.router.conversations import Conversations
-from services.router.dead_letters import DeadLetters
 from services.router.deciding import Decider
 from services.router.decision_log import DecisionLog
 from services.router.fleet import Fleet
@@ -34,6 +33,8 @@ from services.router.watching import Watcher
 from tiercel import tiers
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.config import read_secret
+from tiercel.dead_letters import FILE as REFUSED_FILE
+from tiercel.dead_letters import DeadLetters
 from tiercel.errors import InvalidRequest
 from tiercel.launch import launch
 from tiercel.prediction.predictor import Predictor
@@ -44,7 +45,6 @@ from tiercel.routing.policy import Policy
 from tiercel.routing.registry import PolicySettings
 
 _POLICY_FILE, _SPOOL_FILE = "policy.binpb", "outcomes.sqlite"
-_REFUSED_FILE = "refused.jsonl"
 
 
 @asynccontextmanager
@@ -59,7 +59,7 @@ async def opening(
     fleet, state = Fleet(configuration.tiers.keys()), settings.state_dir
     advice = Advice(state / _POLICY_FILE if state else None)
     spool = Spool(state / _SPOOL_FILE, settings.max_spooled) if state else None
-    outcomes = OutcomeReporter(spool, DeadLetters(state / _REFUSED_FILE) if state else None)
+    outcomes = OutcomeReporter(spool, DeadLetters(state / REFUSED_FILE) if state else None)
     prices = {name: tier.price_per_second for name, tier in configuration.tiers.items()}
     times, conversations = ChainTimes(fleet, advice, prices), Conversations()
     log, cascade = DecisionLog(settings.decision_log), _cascade(settings, configuration)

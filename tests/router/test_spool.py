@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from services.router import metrics, outcomes
-from services.router.dead_letters import DeadLetters
 from services.router.kept_policy import read_policy, write_policy
 from services.router.learned import Advice
 from services.router.outcomes import OutcomeReporter
 from services.router.spool import Spool
 from tests.router.routers import eventually
 from tests.router.test_learned import Feedback, outcome
+from tiercel.dead_letters import DeadLetters
 from tiercel.errors import InvalidRequest, Unavailable
 from tiercel.learning import LearnedPolicy, PairPolicy
 

@@ -12,6 +12,7 @@ import typer
 from tiercel.cli import learned_tables, options
 from tiercel.cli.output import Output
 from tiercel.cli.rate import DEFAULT_FEEDBACK, TokenOption, read_token
+from tiercel.cli.refused import refused
 from tiercel.cli.running import run, tell_failures
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import InvalidRequest
@@ -128,6 +129,9 @@ def import_all(
     with tell_failures():
         data = _read(file).encode()
     _tell(feedback, token_file, lambda client: client.restore(data))
+
+
+app.command()(refused)
 
 
 def _tell(

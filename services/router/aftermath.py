@@ -80,7 +80,11 @@ def _line(call: Call, decided: Decided, decision: Decision) -> dict[str, Any]:
         "features_hash": features_hash(decided.features),
         "wishes": vars(call.objective.wishes),
         "incumbent": decided.incumbent,
-        "candidates": [vars(candidate) for candidate in decision.candidates],
+        "budget_weight": decided.budget_weight,
+        "candidates": [
+            vars(candidate) | {"num_ratings": decided.num_ratings.get(candidate.plan_name)}
+            for candidate in decision.candidates
+        ],
         "chosen": decision.plan_name,
         "propensity": decision.propensity,
         "forced": decision.forced,

@@ -44,6 +44,10 @@ class Decided:
     incumbent: str = ""  # the plan that had answered the conversation last
     features: Features = field(default_factory=lambda: np.zeros(0, np.float32))
     predicted: Mapping[str, float] = field(default_factory=dict)  # qualities, without ratings
+    num_ratings: Mapping[str, float | None] = field(
+        default_factory=dict
+    )  # that qualities are worth
+    budget_weight: float | None = None  # quality that a unit of cost was worth, to keep a budget
     trial: TrialPart | None = None  # its part in the trial of a policy
     shadows: tuple[ShadowDecision, ...] = ()
 
@@ -157,6 +161,8 @@ class Decider:
             incumbent=conversation.plan_name,
             features=forecasts.features,
             predicted=forecasts.predicted,
+            num_ratings={one.plan_name: one.num_ratings for one in forecasts.plans},
+            budget_weight=situation.budget_weight,
             trial=weighed.part,
             shadows=trial.shadows(weighed, situation, chosen) if trial is not None else (),
         )

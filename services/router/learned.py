@@ -43,6 +43,7 @@ class Advice:
         self._strictness = {(one.rule, one.kind): one for one in policy.strictness}
         self._qualities = {(one.root, one.kind): one for one in policy.qualities}
         metrics.policy_version.set(policy.version)
+        metrics.cost_weight.set(policy.cost_weight or 0.0)
         log.info("a learned policy arrived", epoch=policy.epoch, version=policy.version)
 
     def find(self, drafter: str, verifier: str, kind: str) -> PairPolicy | None:

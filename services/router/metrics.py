@@ -44,6 +44,10 @@ policy_version = Gauge("tiercel_router_policy_version", "Version of the learned 
 policy_heard = Gauge(
     "tiercel_router_policy_heard_seconds", "When feedback last told a policy, seconds since 1970"
 )
+cost_weight = Gauge(
+    "tiercel_router_cost_weight",
+    "Learned quality that a unit of cost is worth, to keep the budget; 0 without one",
+)
 num_spooled = Gauge("tiercel_router_spooled_outcomes", "Outcomes that wait on disk for feedback")
 num_draft_scores = Counter(
     "tiercel_router_draft_scores",

@@ -1,11 +1,13 @@
 """Ratings and budgets change what the router does: beside the real feedback service."""
 
 import asyncio
+import json
 import tempfile
 from contextlib import AsyncExitStack
 
 import pytest
 
+from services.router import metrics
 from services.router.forecasting import Planned
 from services.router.policies import Wrapping, all_policies
 from tests.addresses import free_address
@@ -52,6 +54,21 @@ async def candidates(client, kind: str = "") -> dict[str, Candidate]:
     return {one.plan_name: one for one in decision.candidates}
 
 
+async def logged(log, client, asked) -> dict:
+    """Have an answer, and return what the log of decisions says of it."""
+    decision_id = (await reply(client, asked)).finished.decision_id
+
+    def lines() -> list[dict]:
+        whole = log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if decision_id in line]
+
+    async def is_there() -> bool:
+        return bool(lines())
+
+    await until(is_there)
+    return lines()[0]
+
+
 async def until(holds) -> None:
     """Wait until `await holds()` is true."""
     async with asyncio.timeout(90):
@@ -60,7 +77,8 @@ async def until(holds) -> None:
 
 
 async def test_ratings_correct_the_predictor_for_their_root_and_no_other(stack, tmp_path):
-    client, learner = await beside_feedback(stack, tmp_path, graded())
+    log = tmp_path / "log.jsonl"
+    client, learner = await beside_feedback(stack, tmp_path, graded(), decision_log=str(log))
     assert (await client.route(asked("utility"))).plan_name == "drafted"
     await rate(client, learner, "large", 0.0, 12)
     # 20 ratings' worth of a prediction of 0.9, and 12 ratings of 0.
@@ -79,6 +97,14 @@ async def test_ratings_correct_the_predictor_for_their_root_and_no_other(stack, 
     [told] = (await learner.policy()).qualities
     assert (told.root, told.num_predicted) == ("large", pytest.approx(12, rel=1e-3))
     assert told.excess == pytest.approx(-0.9), "held against the predictor, not against this"
+    line = await logged(log, client, asked("utility"))
+    worth = {one["plan_name"]: one["num_ratings"] for one in line["candidates"]}
+    assert worth == {
+        "large": pytest.approx(32, rel=1e-3),
+        "drafted": pytest.approx(32, rel=1e-3),
+        "small": 20.0,
+    }
+    assert line["budget_weight"] is None, "there is none"
 
 
 async def test_without_a_predictor_ratings_are_the_qualities(stack, tmp_path):
@@ -106,6 +132,7 @@ async def test_without_a_predictor_ratings_are_the_qualities(stack, tmp_path):
 async def test_a_budget_is_kept_by_weighing_cost_unless_somebody_says_otherwise(stack, tmp_path):
     budget = {"target_mean_cost": 0.5, "pacing_answers": 1, "pacing_gain": 0.5}
     budget |= {"pacing_max_step": 0.5}
+    log = tmp_path / "log.jsonl"
     client, learner = await beside_feedback(
         stack,
         tmp_path,
@@ -114,6 +141,7 @@ async def test_a_budget_is_kept_by_weighing_cost_unless_somebody_says_otherwise(
         prices="price_per_second = 8.0",
         compute_ns=250_000_000,
         policy="utility",
+        decision_log=str(log),
     )
     free = await client.route(asked())
     assert (free.policy, free.plan_name) == ("utility", "drafted")
@@ -129,6 +157,8 @@ async def test_a_budget_is_kept_by_weighing_cost_unless_somebody_says_otherwise(
     assert policy.cost_weight == pytest.approx(0.5 / 0.5)
     paced = await client.route(asked())
     assert paced.reason.startswith("cost for seconds, to keep the budget: ")
+    assert metrics.cost_weight._value.get() == pytest.approx(1.0)
+    assert (await logged(log, client, asked()))["budget_weight"] == pytest.approx(1.0)
     assert (await client.route(asked(cost_weight=0.0))).plan_name == "drafted"
 
 

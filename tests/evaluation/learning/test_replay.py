@@ -166,6 +166,27 @@ def test_learners_are_better_than_chance_and_no_better_than_the_oracle():
         assert found[name].over_oracle.mean > 0
 
 
+def kept(small: float, hostile: float) -> dict[str, float]:
+    """Utility with so many hostile votes as a share of that without, where roots lie so apart."""
+    steady = Scenario("steady", prepared_of(world_of(small=small)).weighed(0.5), NO_CHANGE)
+    scale, who = Scale(num_streams=3, num_before=100, num_after=300), pick(RATED, THOMPSON)
+
+    def utility(flipped: float) -> dict[str, float]:
+        found = run(steady, Feedback("votes", flipped=flipped), who, scale, 200.0)
+        return {one.learner: one.regret.mean_utility.mean for one, _ in found}
+
+    honest = utility(0.0)
+    return {name: found / honest[name] for name, found in utility(hostile).items()}
+
+
+def test_a_fifth_of_hostile_votes_costs_little_and_most_of_them_a_lot():
+    apart, close, most = kept(0.4, 0.2), kept(0.75, 0.2), kept(0.4, 0.7)
+    for name in (RATED, THOMPSON):
+        assert apart[name] >= 0.97
+        assert close[name] >= 0.9  # 0.1 apart: less than what a fifth of the votes can move
+        assert most[name] < 0.85
+
+
 def test_ratings_and_costs_correct_forecasts_and_fade():
     world, cells = world_of(), Cells(problem_of(world_of(), half_life=10.0))
     situation = world.situations[0]

@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from tiercel.errors import InvalidRequest
-from tiercel.plan_text import Outline, print_rule
+from tiercel.plan_text import Outline, parse_plan, print_rule
 from tiercel.rules import is_lossy
 from tiercel.shard_folder import write_whole
 from tiercel.types import Acceptance, Rule
@@ -112,20 +112,27 @@ class Cells:
         return [one for one in rules if (one.rule.value, one.strictness) not in there]
 
 
+def curve(cells: Sequence[Cell], rule: Rule) -> list[Cell]:
+    """Return EXACT's cell, then a rule's, the strictest first."""
+    exact = [cell for cell in cells if cell.rule == Rule.EXACT.value]
+    own = [cell for cell in cells if cell.rule == rule.value]
+    return exact + sorted(own, key=lambda cell: -cell.strictness)
+
+
 def draw(cells: Sequence[Cell], path: Path) -> None:
     """Draw acceptance against divergence at temperature 0, a panel for each plan."""
     greedy = [cell for cell in cells if cell.temperature == 0]
     plans = list(dict.fromkeys(cell.plan for cell in greedy))
+    plans.sort(key=lambda plan: len(parse_plan(plan).drafters))
     figure = Figure(figsize=(6 * len(plans), 4.5), layout="constrained")
     for place, plan in enumerate(plans, start=1):
         axes = figure.add_subplot(1, len(plans), place)
         of_plan = [cell for cell in greedy if cell.plan == plan]
-        [exact] = [cell for cell in of_plan if cell.rule == Rule.EXACT.value]
         for rule in filter(is_lossy, Rule):
-            curve = [exact, *(cell for cell in of_plan if cell.rule == rule.value)]
-            if len(curve) > 1:
-                shares = [100 * cell.divergence for cell in curve]
-                rates = [cell.acceptance for cell in curve]
+            points = curve(of_plan, rule)
+            if len(points) > 1:
+                shares = [100 * cell.divergence for cell in points]
+                rates = [cell.acceptance for cell in points]
                 axes.plot(shares, rates, "o-", markersize=3, label=rule.value)
         axes.set_title(plan)
         axes.set_xlabel("tokens that EXACT would have refused, %")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from bench.rule_cells import COLUMNS, Cell, Cells, draw
+from bench.rule_cells import COLUMNS, Cell, Cells, curve, draw
 from bench.rules import BUILT_IN, PLANS, STRICTNESS, Sizes, acceptances, calibrated
 from tests.decoding.test_agreement_table import TABLE
 from tiercel import tiers
@@ -88,3 +88,11 @@ def test_every_plan_has_a_panel(tmp_path: Path):
     draw([*cells, cell(TWO), cell(TWO, Rule.AGREEMENT, 0.5)], tmp_path / "two.png")
     one, two = (imread(tmp_path / name) for name in ("one.png", "two.png"))
     assert two.shape[1] == 2 * one.shape[1] and two.min() < 0.5
+
+
+def test_a_curve_goes_from_exact_on_however_the_cells_came():
+    came = [cell(rule=Rule.LENIENT, strictness=one) for one in (0.7, 0.3, 0.9)]
+    points = curve([*came, cell(rule=Rule.TYPICAL, strictness=0.5), cell()], Rule.LENIENT)
+    assert [(one.rule, one.strictness) for one in points] == [
+        ("exact", 1.0), ("lenient", 0.9), ("lenient", 0.7), ("lenient", 0.3)
+    ]  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tiercel import tiers
 from tiercel.errors import InvalidRequest
-from tiercel.evaluation.frontier.contenders import PROBE_TOKENS
+from tiercel.evaluation.frontier.fold import PROBE_TOKENS
 from tiercel.evaluation.matrix import Cells
 from tiercel.evaluation.step_cost import StepTimes
 from tiercel.models.embedded import DEFAULT_MODEL

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.live.holding import Measured
-from tiercel.evaluation.frontier.contenders import PROBE_TOKENS, UTILITY, contenders_of
-from tiercel.evaluation.frontier.fold import Fold
+from tiercel.evaluation.frontier.contenders import UTILITY, contenders_of
+from tiercel.evaluation.frontier.fold import PROBE_TOKENS, Fold
 from tiercel.evaluation.frontier.folds import splits
 from tiercel.evaluation.frontier.matrix_tables import TEXTS, matrix_table
 from tiercel.evaluation.frontier.points import joined

@@ -8,8 +8,7 @@ from tests.cli.conftest import has_one_line
 from tests.prediction.quality.test_outcome_examples import add, rows
 from tiercel.prediction.quality import QualityPredictor
 
-pytest.importorskip("torch", reason="needs the extra `torch`")
-pytest.importorskip("sklearn", reason="needs the extra `train`")
+pytest.importorskip("scipy", reason="needs the extra `train`")
 
 
 @pytest.fixture(scope="module")

@@ -44,11 +44,10 @@ def _constant(biases: np.ndarray) -> Weights:
     none = np.zeros(NUM_FEATURES, np.float32)
     return Weights(
         scaling=Scaling(none, none),
+        kind=np.zeros((NUM_FEATURES, 1), np.float32),
+        kind_biases=np.zeros(1, np.float32),
+        kind_outputs=biases[None, :],
         linear=np.zeros((NUM_FEATURES, len(biases)), np.float32),
-        inner=np.zeros((NUM_FEATURES, 1), np.float32),
-        inner_biases=np.zeros(1, np.float32),
-        outer=np.zeros((1, len(biases)), np.float32),
-        biases=biases,
     )
 
 

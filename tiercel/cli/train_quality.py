@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from tiercel.prediction.quality.outcome_examples import Measured
 
 COLUMNS = ("plan", ">prompts", ">mean score", ">skill", ">AUROC in a kind", ">ECE")
-# Of the extras `train` and `torch`.
-_FITTERS = ("sklearn", "torch")
+_FITTER = "scipy"  # of the extra `train`
 
 
 class MatrixName(StrEnum):
@@ -53,11 +52,11 @@ def quality(
     json: options.JsonOption = False,
 ) -> None:
     """Fit the predictor of quality on the outcome matrix, or add a tier to it by anchors."""
-    if not all(map(find_spec, _FITTERS)):
-        fail("train quality needs scikit-learn and torch: pip install 'tiercel[train,torch]'")
+    if find_spec(_FITTER) is None:
+        fail("train quality needs scipy: pip install 'tiercel[train]'")
     if folds == 1:
         fail("--folds is 0, or at least 2")
-    # Not at the top: these need the extras.
+    # Not at the top: these need the extra.
     from tiercel.prediction.quality.settings import QualitySettings
     from tiercel.prediction.quality.training import Course, add_tier, train
 

@@ -21,8 +21,7 @@ COLUMNS = (
     "check point", ">prompts", ">weight", ">quality", ">s", ">early", ">ECE", ">advantage",
 )  # fmt: skip
 STATIC_COLUMNS = ("alone", ">quality", ">s")
-# Of the extras `train` and `torch`.
-_FITTERS = ("sklearn", "torch")
+_FITTER = "scipy"  # of the extra `train`
 
 DataOption = Annotated[
     Path | None,
@@ -68,8 +67,8 @@ def stopping(
     json: options.JsonOption = False,
 ) -> None:
     """Fit stopping policies on the outcome matrix, each at the largest weight that loses little."""
-    if data is not None and not all(map(find_spec, _FITTERS)):
-        fail("--data needs scikit-learn and torch: pip install 'tiercel[train,torch]'")
+    if data is not None and find_spec(_FITTER) is None:
+        fail("--data needs scipy: pip install 'tiercel[train]'")
     # Not at the top: other commands start without the evaluation sets.
     from tiercel.evaluation.matrix import read_matrix
     from tiercel.stopping.evidence import PREFIXES
@@ -128,7 +127,7 @@ def _forecasts(work: Work, stages: tuple[str, ...]) -> "Forecasts | None":
     """Return what predictors that never saw a prompt make of it."""
     if work.data is None:
         return None
-    # Not at the top: these need the extras.
+    # Not at the top: these need the extra.
     from tiercel.prediction.quality.judging import cross_validated
     from tiercel.prediction.quality.outcome_examples import read_examples
     from tiercel.prediction.quality.settings import QualitySettings

@@ -6,8 +6,7 @@ import pytest
 
 from tests.prediction.quality.prompts import QUICK, examples
 
-pytest.importorskip("torch", reason="needs the extra `torch`")
-pytest.importorskip("sklearn", reason="needs the extra `train`")
+pytest.importorskip("scipy", reason="needs the extra `train`")
 
 from tiercel.prediction.examples import Examples
 from tiercel.prediction.quality import QualityModel, fit_quality

@@ -15,9 +15,7 @@ PAIR = "small under large"
 RIGHT = {"sum": (0.85, 0.9), "code": (0.15, 0.8)}
 LENGTHS = {"sum": 8.0, "code": 100.0}
 ACCEPTANCE = {"sum": 0.9, "code": 0.4}
-QUICK = QualitySettings(
-    num_members=2, hidden_size=4, learning_rate=0.01, max_epochs=8, linear_penalty=1.0
-)
+QUICK = QualitySettings(num_folds=2, penalties=(3.0, 30.0), evidence_penalty=1.0)
 _WORDS = ["red", "blue", "tall", "old", "new", "quick", "calm", "big", "odd", "river", "stone"]
 
 

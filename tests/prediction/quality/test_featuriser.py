@@ -15,16 +15,16 @@ from tiercel.prediction.quality.signals import NAMES
 from tiercel.types import Message
 from tiercel.wire.requests import TokenIds
 
-# Of version 2: a change of any of these asks for a new VERSION.
-DEFINITION = "f7bf14c07c20f834b27a7a489dbe4131c2e06cd2699ffa2f91a0c4bf965db2b7"
+# Of version 3: a change of any of these asks for a new VERSION.
+DEFINITION = "7ae05eae9721f2518dc2b47b11d5373d420636aa83642ad6348d6c71f8de5d03"
 PROMPT = "If 3 pens cost $4.50, what does each pen cost?\nA. $1\nB. $1.50\nAnswer:"
 BUCKETS = {
-    578: 0.173422,
-    1276: 0.173422,
-    767: 0.150188,
-    2908: 0.150188,
-    228: 0.122628,
-    331: 0.122628,
+    578: 0.264906,
+    2908: 0.229416,
+    2663: 0.187317,
+    2990: 0.187317,
+    4023: 0.187317,
+    4729: 0.187317,
 }
 SIGNALS = {
     "log_characters": 4.248495,
@@ -55,7 +55,7 @@ def signals(row: np.ndarray) -> dict[str, float]:
 
 def test_the_rows_are_those_of_this_version():
     row = features(PROMPT, temperature=0.5)
-    assert (featuriser.VERSION, definition_hash()) == (2, DEFINITION)
+    assert (featuriser.VERSION, definition_hash()) == (3, DEFINITION)
     largest = np.argsort(-row[:NUM_BUCKETS], kind="stable")[: len(BUCKETS)]
     assert {int(at): float(row[at]) for at in largest} == pytest.approx(BUCKETS, rel=1e-5)
     read = signals(row)

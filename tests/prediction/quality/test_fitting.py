@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from tests.prediction.quality.prompts import ACCEPTANCE, LENGTHS, QUICK, RIGHT, examples
 from tiercel.prediction.quality import fit_quality
-from tiercel.prediction.quality.evidence_fitting import fitted_evidence, terms
+from tiercel.prediction.quality.evidence_fitting import fitted_evidence
 from tiercel.prediction.quality.fitting import dealt
 from tiercel.prediction.quality.graph import graph_of
 from tiercel.prediction.quality.judging import cross_validated, records
-from tiercel.prediction.quality.members import trained
+from tiercel.prediction.quality.kinds import flags_of, kind_outputs
 from tiercel.prediction.quality.session import Session
 from tiercel.prediction.quality.targets import Targets
-from tiercel.prediction.quality.torch_network import Network
+from tiercel.prediction.quality.weight_fitting import fitted_weights
+from tiercel.prediction.quality.weights import LIMIT
 
 
 def of_kind(asked, values, kind):
@@ -106,33 +106,77 @@ def test_members_are_judged_on_groups_that_they_did_not_see():
 
 @pytest.fixture(scope="module")
 def parts(known):
-    folds = dealt(known.groups, QUICK.num_members, 0)
-    weights, held_out = trained(known.features, Targets.of(known), folds, QUICK, 0)
-    evidence = fitted_evidence(held_out[:, :2], known.evidence, known.scores, 1.0)
-    return weights, evidence
+    folds = dealt(known.groups, QUICK.num_folds, 0)
+    weights, held_out = fitted_weights(known.features, Targets.of(known), known.kinds, folds, QUICK)
+    flags = flags_of(known.kinds)
+    return weights, fitted_evidence(held_out, flags, known.evidence, known.scores, 1.0)
+
+
+def in_torch(weights, evidence, rows, given):
+    """Return outputs, odds of kinds and logits given evidence, by the formulas in torch."""
+    torch = pytest.importorskip("torch", reason="needs the extra `torch`")
+    tensors = {
+        name: torch.tensor(value) for name, value in vars(weights).items() if name != "scaling"
+    }
+    means, scales = torch.tensor(weights.scaling.means), torch.tensor(weights.scaling.scales)
+    scaled = ((torch.tensor(rows) - means) * scales).clamp(-LIMIT, LIMIT)
+    odds = torch.softmax(scaled @ tensors["kind"] + tensors["kind_biases"], dim=1)
+    outputs = odds @ tensors["kind_outputs"] + scaled @ tensors["linear"]
+    looked = torch.tensor(given)
+    begun = torch.isfinite(looked).all(dim=2, keepdim=True)
+    usual = torch.einsum("nk,kpe->npe", odds, torch.tensor(evidence.means))
+    apart = ((looked.nan_to_num() - usual) * torch.tensor(evidence.scales)).clamp(-LIMIT, LIMIT)
+    added = torch.einsum("npe,peq->nq", apart * begun, torch.tensor(evidence.evidence))
+    added += begun[:, :, 0].float() @ torch.tensor(evidence.begun)
+    logits = outputs[:, :2] * torch.tensor(evidence.logit) + added
+    return outputs, odds, logits + torch.tensor(evidence.biases)
 
 
 def test_torch_and_onnx_agree(parts):
     weights, evidence = parts
-    rows = examples(1000, seed=3).features
-    found = Session(graph_of(weights, evidence)).run(rows, None)
-    with torch.no_grad():
-        wanted = Network.of(weights)(torch.tensor(weights.scaling(rows))).numpy()
-    assert np.abs(wanted).max() > 1
-    np.testing.assert_allclose(found.outputs, wanted, atol=1e-4)
-
-
-def test_the_graph_of_evidence_is_its_formula(parts, asked):
-    weights, evidence = parts
+    asked = examples(1000, seed=3)
     given = asked.evidence.copy()
     given[::3, 1] = np.nan
     given[::5, 0, 3] = np.nan  # one number is missing: the plan has not begun
     found = Session(graph_of(weights, evidence)).run(asked.features, given)
-    given[::5, 0] = np.nan
-    flat = terms(given, evidence.means, evidence.scales)
-    each = np.concatenate((evidence.begun[:, None], evidence.evidence), axis=1).reshape(-1, 2)
-    wanted = found.outputs[:, :2] * evidence.logit + flat @ each + evidence.biases
-    np.testing.assert_allclose(found.informed_logits, wanted, atol=1e-4)
+    outputs, odds, logits = in_torch(weights, evidence, asked.features, given)
+    assert np.abs(found.outputs).max() > 1
+    np.testing.assert_allclose(found.outputs, outputs.numpy(), atol=1e-4)
+    np.testing.assert_allclose(found.hidden[:, :2], odds.numpy(), atol=1e-4)
+    np.testing.assert_allclose(found.informed_logits, logits.numpy(), atol=1e-4)
+
+
+def test_a_kind_is_told_from_the_request_and_few_of_a_kind_say_little(parts, asked):
+    weights, _ = parts
+    odds = Session(graph_of(weights, None)).run(asked.features, None).hidden[:, :2]
+    assert (odds.argmax(axis=1) == flags_of(asked.kinds).argmax(axis=1)).all()
+    values = np.array([[0.9]] * 50 + [[0.1]] * 50 + [[0.9]] * 2, np.float32)
+    noise = np.tile([[-0.3], [0.3]], (51, 1)).astype(np.float32)
+    kinds = ["a"] * 50 + ["b"] * 50 + ["c"] * 2
+    means = kind_outputs(Targets(values + noise, 0), flags_of(kinds))
+    shares = 1 / (1 + np.exp(-means[:, 0]))
+    assert shares[:2] == pytest.approx([0.9, 0.1], abs=0.02)
+    assert 0.6 < shares[2] < 0.85  # drawn to the mean of all
+
+
+def test_with_kinds_that_do_not_differ_there_is_one_mean():
+    random = np.random.default_rng(0)
+    values = (random.random((400, 1)) < 0.5).astype(np.float32)
+    means = kind_outputs(Targets(values, 0), flags_of(["a", "b", "c", "d"] * 100))
+    assert np.ptp(means) < 0.15
+
+
+def test_the_penalty_follows_the_data():
+    """What is noise is not learned; with a signal of the text there is a linear map."""
+    some = replace(examples(200, seed=4), kinds=("one",) * 200)
+    noise = replace(some, scores=np.random.default_rng(1).permuted(some.scores, axis=0))
+    sizes = []
+    for one in (some, noise):
+        settings = replace(QUICK, penalties=(3.0, 1e4))
+        folds = dealt(one.groups, 2, 0)
+        weights, _ = fitted_weights(one.features, Targets.of(one), one.kinds, folds, settings)
+        sizes.append(float(np.abs(weights.linear[:, :2]).sum()))
+    assert sizes[1] < 0.01 * sizes[0]
 
 
 def test_predictions_are_judged_on_prompts_that_the_model_did_not_see(known):

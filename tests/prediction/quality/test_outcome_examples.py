@@ -99,6 +99,7 @@ def test_every_prompt_and_temperature_is_a_row(outcomes, data):
     assert len(measured.asked) == 60 + 5 + 60
     assert measured.greedy.sum() == 120
     assert set(measured.tiers) == {"small", "large"}
+    assert set(read_examples(read_matrix(outcomes), data, plans=["small"]).tiers) == {"small"}
     warm = ~measured.greedy
     temperatures = examples.features[:, NAMES.index("temperature") - len(NAMES)]
     assert set(temperatures[warm].tolist()) == {np.float32(0.7)}

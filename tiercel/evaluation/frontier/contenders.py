@@ -16,7 +16,7 @@ from tiercel.evaluation.frontier.cascades import (
     pandora,
     thresholds,
 )
-from tiercel.evaluation.frontier.fold import Fold
+from tiercel.evaluation.frontier.fold import PROBE_TOKENS, Fold
 from tiercel.evaluation.frontier.hashed_ridge import hashed_ridge
 from tiercel.evaluation.frontier.learners import DistilledReward, linear, nearest
 from tiercel.evaluation.frontier.points import Points
@@ -30,7 +30,6 @@ STATIC, ORACLE, UTILITY, BANDIT = "static plans", "oracle", "utility", "metallm"
 RIDGE, NEIGHBOURS = "hashed ridge", "knn"
 CONTROL = "mean of all (control)"
 """Knows no prompt from another: what it seems to win is what a hull makes of chance."""
-PROBE_TOKENS = 32
 
 
 class Contender(Protocol):

@@ -1,7 +1,7 @@
 """One fold of a cross-fitted replay: what was learned, and the prompts that it is tested on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,10 @@ from tiercel.evaluation.frontier.beliefs import (
 )
 from tiercel.evaluation.frontier.folds import Split
 from tiercel.evaluation.frontier.table import Doubles, Table
+from tiercel.prediction.examples import Examples
+
+PROBE_TOKENS = 32
+"""After so many tokens of an answer is looked at, where it is not looked at as a whole."""
 
 # Knobs are set on so many validation prompts at most: more would only take longer.
 _MOST_VALIDATION = 400
@@ -55,7 +59,7 @@ class Fold:
     @cached_property
     def forecaster(self) -> Forecaster:
         """The fitted model of quality."""
-        return self.fitter(self.train.examples, self.calibration.examples)
+        return self.fitter(_as_met(self.train), _as_met(self.calibration))
 
     @cached_property
     def costs(self) -> CostModel:
@@ -76,6 +80,15 @@ class Fold:
     def weights(self) -> Doubles:
         """Prices of a unit of cost among which those to test are chosen, from 0 up."""
         return weight_grid(self.train)
+
+
+def _as_met(table: Table) -> Examples:
+    """Return the examples as a predictor meets them: every other answer has only begun."""
+    if PROBE_TOKENS not in table.prefixes:
+        return table.examples
+    evidence = table.examples.evidence.copy()
+    evidence[::2] = table.prefixes[PROBE_TOKENS].evidence[::2]
+    return replace(table.examples, evidence=evidence)
 
 
 def weight_grid(table: Table) -> Doubles:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tiercel.evaluation.frontier.beliefs import Beliefs, believed
-from tiercel.evaluation.frontier.contenders import PROBE_TOKENS, has_evidence
-from tiercel.evaluation.frontier.fold import Fold
+from tiercel.evaluation.frontier.contenders import has_evidence
+from tiercel.evaluation.frontier.fold import PROBE_TOKENS, Fold
 from tiercel.evaluation.frontier.prediction_quality import (
     Bin,
     auroc_by_kind,

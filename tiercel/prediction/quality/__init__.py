@@ -1,6 +1,6 @@
 """Predicting how good each plan's answer to a prompt will be.
 
-Fitting needs the extras `train` and `torch`; predicting needs ONNX Runtime only.
+Fitting needs the extra `train`; predicting needs ONNX Runtime only.
 """
 
 from tiercel.prediction.quality.featuriser import Conversation, features

@@ -25,7 +25,7 @@ _SHARPNESS = 4.0
 
 @dataclass(frozen=True, eq=False)
 class Anchors:
-    """Anchor prompts as the network sees them, and one tier's scores on them."""
+    """Anchor prompts as the model sees them, and one tier's scores on them."""
 
     hidden: Floats  # [anchors, hidden]
     scores: Floats  # [anchors]
@@ -109,7 +109,7 @@ def of_columns(columns: dict[str, NDArray[np.generic]], record: AddedTier | None
 
 
 def _directions(rows: Floats) -> Floats:
-    """Return rows of length 1; what the network sees nothing in stays zero."""
+    """Return rows of length 1; what the model sees nothing in stays zero."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     directions: Floats = (rows / np.maximum(lengths, 1e-9)).astype(np.float32)
     return directions

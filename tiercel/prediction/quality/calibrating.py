@@ -5,28 +5,26 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import beta
-from sklearn.isotonic import IsotonicRegression
 
 from tiercel.prediction.quality.calibration import PlanCalibration
 from tiercel.prediction.quality.settings import QualitySettings
 
 Floats = NDArray[np.float32]
 
-_KNOTS = np.linspace(-8.0, 8.0, 65)  # of a sigmoid, which is kept as a table too
-_ABOVE_CURVE = 1e-4  # isotonic steps are given a slope, so that order is kept
+_KNOTS = np.linspace(-8.0, 8.0, 65)
+_DRAWN = 5.0
 
 
 def calibrated(logits: Floats, scores: Floats, settings: QualitySettings) -> PlanCalibration:
     """Return the calibration of one plan, from logits [n] and scores [n]; NaN is left out."""
     known = np.isfinite(logits) & np.isfinite(scores)
     logits, scores = logits[known], scores[known]
-    isotonic = len(scores) >= settings.min_isotonic
-    knots, curve = (_isotonic if isotonic else _platt)(logits, scores)
-    method = "isotonic" if isotonic else "platt" if len(scores) else "none"
+    method = "platt" if len(scores) else "none"
+    curve = _sigmoid(logits, scores)
     fitted = PlanCalibration(
         method=method,
         num_items=len(scores),
-        logits=tuple(knots.tolist()),
+        logits=tuple(_KNOTS.tolist()),
         qualities=tuple(curve.tolist()),
     )
     edges, bounds = _bins(fitted.quality(logits), scores, settings)
@@ -44,24 +42,21 @@ def clopper_pearson(num_right: float, number: int, confidence: float) -> float:
     return float(beta.ppf(1 - confidence, num_right, number - num_right + 1))
 
 
-def _isotonic(logits: Floats, scores: Floats) -> tuple[Floats, Floats]:
-    fitted = IsotonicRegression(y_min=0.0, y_max=1.0).fit(logits, scores)
-    knots, curve = fitted.X_thresholds_, fitted.y_thresholds_
-    middle = (knots - knots.mean()) / max(1e-9, float(np.ptp(knots)))
-    sloped = np.clip(curve + _ABOVE_CURVE * middle, 0.0, 1.0)
-    return np.asarray(knots, np.float32), np.asarray(sloped, np.float32)
+def _sigmoid(logits: Floats, scores: Floats) -> Floats:
+    """Return the knots of a sigmoid of a + b x logit, drawn to a = 0 and b = 1.
 
-
-def _platt(logits: Floats, scores: Floats) -> tuple[Floats, Floats]:
-    """Return a sigmoid of a + b x logit, drawn to a = 0 and b = 1 as if by a few items more."""
+    The fewer items there are, the more it is drawn there: noise of its own in each plan's curve
+    would hide how plans differ.
+    """
 
     def loss(at: NDArray[np.float64]) -> float:
         shifted = at[0] + np.exp(at[1]) * logits
         entropy = np.logaddexp(0.0, shifted) - scores * shifted
-        return float(entropy.sum() + at[0] ** 2 + at[1] ** 2)
+        return float(entropy.sum() + _DRAWN * (at[0] ** 2 + at[1] ** 2))
 
     shift, log_slope = minimize(loss, np.zeros(2), method="Nelder-Mead").x
-    return _KNOTS.astype(np.float32), expit(shift + np.exp(log_slope) * _KNOTS).astype(np.float32)
+    curve: Floats = expit(shift + np.exp(log_slope) * _KNOTS).astype(np.float32)
+    return curve
 
 
 def _bins(

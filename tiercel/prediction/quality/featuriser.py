@@ -21,11 +21,9 @@ from tiercel.wire.requests import Prompt, TokenIds
 
 Floats = NDArray[np.float32]
 
-VERSION = 2
-NUM_BUCKETS = 4096
+VERSION = 3
+NUM_BUCKETS = 8192
 NUM_FEATURES = NUM_BUCKETS + len(signals.NAMES)
-_LONGEST_N_GRAM = 5
-_SHORTEST_N_GRAM = 3
 # Of a longer text, the beginning and the end are hashed: what is asked for stands there.
 _HEAD, _TAIL = 3000, 1000
 _WORD = re.compile(r"[^\W\d_]+|\d|[^\w\s]")
@@ -71,7 +69,6 @@ def definition_hash() -> str:
     what = {
         "version": VERSION,
         "buckets": NUM_BUCKETS,
-        "n_grams": [_SHORTEST_N_GRAM, _LONGEST_N_GRAM],
         "cut": [_HEAD, _TAIL],
         "words": _WORD.pattern,
         "signals": signals.NAMES,
@@ -93,26 +90,15 @@ def _last_message(prompt: Prompt) -> tuple[str, tuple[Message, ...]]:
 
 
 def _bucket_counts(text: str) -> Counter[int]:
-    """Return how many n-grams fall into each bucket."""
+    """Return how many words and pairs of words fall into each bucket."""
     if len(text) > _HEAD + _TAIL:
         text = f"{text[:_HEAD]} {text[-_TAIL:]}"
     words = _WORD.findall(text.lower())
-    counts: Counter[int] = Counter()
-    for word, number in Counter(words).items():
-        for bucket in _word_buckets(word):
-            counts[bucket] += number
+    counts = Counter(map(_bucket, words))
     counts.update(_bucket(f"{one} {two}") for one, two in pairwise(words))
     return counts
 
 
 @lru_cache(maxsize=1 << 15)
-def _word_buckets(word: str) -> tuple[int, ...]:
-    """Return the buckets of a word and of the pieces of 3 to 5 characters in it, ends marked."""
-    marked = f"<{word}>"
-    lengths = range(_SHORTEST_N_GRAM, min(_LONGEST_N_GRAM, len(marked) - 1) + 1)
-    pieces = (marked[at : at + n] for n in lengths for at in range(len(marked) - n + 1))
-    return (_bucket(word), *map(_bucket, pieces))
-
-
 def _bucket(text: str) -> int:
     return crc32(text.encode("utf-8", "surrogatepass")) % NUM_BUCKETS

@@ -1,4 +1,4 @@
-"""Fits a quality model: the network on one part of the prompts, calibration on another."""
+"""Fits a quality model: its weights on one part of the prompts, calibration on another."""
 
 import hashlib
 from collections.abc import Sequence
@@ -21,21 +21,21 @@ def fit_quality(
 ) -> QualityModel:
     """Return a model fitted to `train` and calibrated on `calibration`, which share no group.
 
-    What evidence adds is fitted to `train` too, on top of predictions of members that did not see
-    the prompt. The same data and seed give the same model.
+    What evidence adds is fitted to `train` too, on top of predictions by weights that did not
+    see the prompt. The same data and seed give the same model.
     """
-    # Not at the top: these need the extras `train` and `torch`.
+    # Not at the top: these need the extra `train`.
     from tiercel.prediction.quality.evidence_fitting import fitted_evidence
     from tiercel.prediction.quality.graph import graph_of
-    from tiercel.prediction.quality.members import trained
+    from tiercel.prediction.quality.kinds import flags_of
+    from tiercel.prediction.quality.weight_fitting import fitted_weights
 
-    folds = dealt(train.groups, settings.num_members, seed)
-    weights, held_out = trained(train.features, Targets.of(train), folds, settings, seed)
+    folds = dealt(train.groups, settings.num_folds, seed)
+    weights, held_out = fitted_weights(
+        train.features, Targets.of(train), train.kinds, folds, settings
+    )
     informed = fitted_evidence(
-        held_out[:, : len(train.plan_names)],
-        train.evidence,
-        train.scores,
-        settings.evidence_penalty,
+        held_out, flags_of(train.kinds), train.evidence, train.scores, settings.evidence_penalty
     )
     graph = graph_of(weights, informed)
     plain, with_evidence = _calibrations(Session(graph), calibration, settings)

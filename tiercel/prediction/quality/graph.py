@@ -12,7 +12,7 @@ from tiercel.prediction.quality.weights import LIMIT, EvidenceWeights, Weights
 
 FEATURES, EVIDENCE = "features", "evidence"
 OUTPUTS, HIDDEN, INFORMED = "outputs", "hidden", "informed_logits"
-"""What comes out: the network's outputs, its hidden layer, and logits of quality given evidence."""
+"""What comes out: outputs, what tells prompts apart, and logits of quality given evidence."""
 _OPSET, _IR_VERSION = 17, 8
 
 
@@ -45,16 +45,17 @@ class _Graph:
 def graph_of(weights: Weights, evidence: EvidenceWeights | None) -> bytes:
     """Return the model, checked; without evidence weights it has no input of evidence."""
     graph = _Graph()
-    _network(graph, weights)
+    kinds = _outputs(graph, weights)
     num_plans = 0 if evidence is None else len(evidence.biases)
     inputs = [_float(FEATURES, [None, len(weights.scaling.means)])]
+    num_kinds, num_outputs = weights.kind_outputs.shape
     outputs = [
-        _float(OUTPUTS, [None, len(weights.biases)]),
-        _float(HIDDEN, [None, len(weights.inner_biases)]),
+        _float(OUTPUTS, [None, num_outputs]),
+        _float(HIDDEN, [None, num_kinds + num_outputs]),
     ]
     if evidence is not None:
-        _informed(graph, evidence)
-        inputs.append(_float(EVIDENCE, [None, *evidence.means.shape]))
+        _informed(graph, evidence, kinds)
+        inputs.append(_float(EVIDENCE, [None, *evidence.scales.shape]))
         outputs.append(_float(INFORMED, [None, num_plans]))
     body = helper.make_graph(graph.nodes, "quality", inputs, outputs, graph.constants)
     model = helper.make_model(
@@ -64,26 +65,31 @@ def graph_of(weights: Weights, evidence: EvidenceWeights | None) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _network(graph: _Graph, weights: Weights) -> None:
+def _outputs(graph: _Graph, weights: Weights) -> str:
+    """Add the outputs; return the name of the odds of kinds."""
     centred = graph.add("Sub", FEATURES, graph.constant(weights.scaling.means))
     scaled = graph.limited(graph.add("Mul", centred, graph.constant(weights.scaling.scales)))
-    inner = graph.add("MatMul", scaled, graph.half(weights.inner))
-    inner = graph.add("Add", inner, graph.constant(weights.inner_biases))
-    hidden = graph.add("Relu", inner, out=HIDDEN)
-    outer = graph.add("MatMul", hidden, graph.half(weights.outer))
+    kind = graph.add("MatMul", scaled, graph.half(weights.kind))
+    kind = graph.add("Add", kind, graph.constant(weights.kind_biases))
+    odds = graph.add("Softmax", kind, axis=1)
+    of_kinds = graph.add("MatMul", odds, graph.constant(weights.kind_outputs))
     linear = graph.add("MatMul", scaled, graph.half(weights.linear))
-    both = graph.add("Add", outer, linear)
-    graph.add("Add", both, graph.constant(weights.biases), out=OUTPUTS)
+    graph.add("Add", of_kinds, linear, out=OUTPUTS)
+    graph.add("Concat", odds, linear, axis=1, out=HIDDEN)
+    return odds
 
 
-def _informed(graph: _Graph, evidence: EvidenceWeights) -> None:
+def _informed(graph: _Graph, evidence: EvidenceWeights, kinds: str) -> None:
     """Add the logits given evidence; a plan of which any number is NaN has not begun."""
-    num_plans, num_features = evidence.means.shape
+    num_kinds, num_plans, num_features = evidence.means.shape
     missing = graph.add("Cast", graph.add("IsNaN", EVIDENCE), to=TensorProto.FLOAT)
     axis = graph.constant(np.array([2]))
     any_missing = graph.add("ReduceSum", missing, axis, keepdims=1)
     begun = graph.add("Equal", any_missing, graph.constant(np.float32(0)))
-    centred = graph.add("Sub", EVIDENCE, graph.constant(evidence.means))
+    means = graph.constant(evidence.means.reshape(num_kinds, -1))
+    usual = graph.add("MatMul", kinds, means)
+    shape = graph.constant(np.array([-1, num_plans, num_features]))
+    centred = graph.add("Sub", EVIDENCE, graph.add("Reshape", usual, shape))
     scaled = graph.limited(graph.add("Mul", centred, graph.constant(evidence.scales)))
     present = graph.add("Where", begun, scaled, graph.constant(np.float32(0)))
     flags = graph.add("Cast", begun, to=TensorProto.FLOAT)

@@ -1,4 +1,6 @@
-"""Fits the linear map: penalised cross entropy and squares, which have one minimum."""
+"""Fits the linear map beside the kinds: penalised cross entropy and squares, with one minimum."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,30 +12,47 @@ from tiercel.prediction.quality.targets import Targets
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-_STEPS = 60
+_OPTIONS = {"maxiter": 60, "ftol": 1e-6}
 
 
-def fitted_linear(rows: csr_matrix, targets: Targets, penalty: float) -> tuple[Floats, Floats]:
-    """Return weights [features, outputs] and biases [outputs] for scaled rows [n, features]."""
-    known = np.isfinite(targets.values)
-    wanted = np.where(known, targets.values, 0.0)
-    lengths = slice(*targets.num_logits)
-    shape = (rows.shape[1], wanted.shape[1])
+def fitted_linear(
+    rows: csr_matrix,
+    targets: Targets,
+    offsets: Floats,
+    penalties: Sequence[float],
+    apart: float,
+    start: Floats | None = None,
+) -> Floats:
+    """Return weights [features, outputs] for scaled rows [n, features], on top of `offsets`.
+
+    `offsets` [n, outputs] are what is known without the rows. `penalties` are of the sorts of
+    outputs. How plans differ is harder to learn than what is hard for all of them: of a sort, the
+    mean of the weights has the penalty, and what is apart from it `apart` times as much. From
+    `start`, what other penalties gave, it is quicker.
+    """
+    shape = (rows.shape[1], targets.values.shape[1])
     transposed = rows.T.tocsr()
 
     def loss(flat: Doubles) -> tuple[float, Doubles]:
-        weights, biases = flat[: -shape[1]].reshape(shape), flat[-shape[1] :]
-        outputs = rows @ weights + biases
-        each = np.logaddexp(0.0, outputs) - wanted * outputs
-        errors = 1.0 / (1.0 + np.exp(-outputs)) - wanted
-        each[:, lengths] = 0.5 * (outputs - wanted)[:, lengths] ** 2
-        errors[:, lengths] = (outputs - wanted)[:, lengths]
-        errors = np.where(known, errors, 0.0)
-        gradient = transposed @ errors + 2 * penalty * weights
-        value = float(each[known].sum() + penalty * (weights**2).sum())
-        return value, np.concatenate((gradient.ravel(), errors.sum(axis=0)))
+        weights = flat.reshape(shape)
+        each, errors = targets.losses(rows @ weights + offsets)
+        drawn = _drawn(weights, targets.parts, penalties, apart)
+        gradient = transposed @ errors + 2 * drawn
+        return float(each.sum() + (weights * drawn).sum()), gradient.ravel()
 
-    start = np.concatenate((np.zeros(shape[0] * shape[1]), targets.means.astype(np.float64)))
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS}).x
-    weights = found[: -shape[1]].reshape(shape)
-    return weights.astype(np.float32), found[-shape[1] :].astype(np.float32)
+    first = np.zeros(shape) if start is None else start.astype(np.float64)
+    found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", options=_OPTIONS).x
+    weights: Floats = found.reshape(shape).astype(np.float32)
+    return weights
+
+
+def _drawn(
+    weights: Doubles, parts: Sequence[slice], penalties: Sequence[float], apart: float
+) -> Doubles:
+    """Return how much each weight is drawn to zero: half the slope of what all cost."""
+    drawn = np.zeros_like(weights)
+    for part, penalty in zip(parts, penalties, strict=True):
+        own = weights[:, part]
+        mean = own.sum(axis=1, keepdims=True) / max(1, own.shape[1])
+        drawn[:, part] = penalty * (mean + apart * (own - mean))
+    return drawn

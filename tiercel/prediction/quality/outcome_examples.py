@@ -59,18 +59,22 @@ def read_examples(
     Raises InvalidRequest if the data files are not those that the matrix was made of.
     """
     answers: dict[Asked, dict[str, list[Outcome]]] = defaultdict(lambda: defaultdict(list))
-    for one in cells:
+    wanted = [one for one in cells if plans is None or _name(one) in plans]
+    for one in wanted:
         name, temperature = _plan(parse_column(one.manifest.column))
-        if plans is None or name in plans:
-            for outcome in one.outcomes:
-                asked = Asked(one.manifest.set_name, outcome.prompt_id, temperature)
-                answers[asked][name].append(outcome)
+        for outcome in one.outcomes:
+            asked = Asked(one.manifest.set_name, outcome.prompt_id, temperature)
+            answers[asked][name].append(outcome)
     if not answers:
         raise InvalidRequest("matrix", plans or "", "holds no answer of these plans")
     items, digests = _items(cells, data)
     names = tuple(plans or sorted({name for by_plan in answers.values() for name in by_plan}))
     rows = tuple(sorted(answers, key=lambda one: (one.set_name, one.prompt_id, one.temperature)))
-    return Measured(_examples(rows, answers, names, items), rows, _tiers(cells), digests)
+    return Measured(_examples(rows, answers, names, items), rows, _tiers(wanted), digests)
+
+
+def _name(cells: Cells) -> str:
+    return _plan(parse_column(cells.manifest.column))[0]
 
 
 def _plan(column: Column) -> tuple[str, float]:

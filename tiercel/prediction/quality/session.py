@@ -1,4 +1,4 @@
-"""Runs the exported graph in ONNX Runtime: outputs, hidden layer and informed logits of rows."""
+"""Runs the exported graph in ONNX Runtime: outputs, hidden numbers and informed logits of rows."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Outputs:
     """What the graph says of n rows."""
 
     outputs: Floats  # [n, 2 * plans + pairs]
-    hidden: Floats  # [n, hidden]
+    hidden: Floats  # [n, hidden]: odds of kinds, then what the linear map adds
     informed_logits: Floats | None  # [n, plans]; None without evidence
 
 

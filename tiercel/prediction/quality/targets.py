@@ -1,4 +1,4 @@
-"""What the outputs of the network are fitted to, side by side."""
+"""What the model's outputs are fitted to, side by side."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tiercel.prediction.examples import Examples
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,16 +35,21 @@ class Targets:
         return self.num_plans, 2 * self.num_plans
 
     @property
-    def means(self) -> Floats:
-        """What each output is without any feature: a logit or a mean, 0 without any target."""
+    def parts(self) -> tuple[slice, ...]:
+        """The outputs that are of one sort: qualities, lengths, acceptance."""
+        first, last = self.num_logits
+        return slice(0, first), slice(first, last), slice(last, self.values.shape[1])
+
+    def losses(self, outputs: Floats) -> tuple[Doubles, Doubles]:
+        """Return what outputs [n, outputs] cost, and the slopes of that.
+
+        Cross entropy of shares, squares of lengths; what was not measured costs nothing.
+        """
         known = np.isfinite(self.values)
-        sums = np.where(known, self.values, 0.0).sum(axis=0)
-        counts = known.sum(axis=0)
-        is_length = np.zeros(len(counts), bool)
-        is_length[slice(*self.num_logits)] = True
-        # Half a success and half a failure more keep the logit finite.
-        shares = np.where(is_length, 0.5, (sums + 0.5) / (counts + 1.0))
-        logits = np.log(shares) - np.log1p(-shares)
-        lengths = sums / np.maximum(counts, 1)
-        means: Floats = np.where(is_length, lengths, logits).astype(np.float32)
-        return means
+        wanted = np.where(known, self.values, 0.0).astype(np.float64)
+        lengths = self.parts[1]
+        costs = np.logaddexp(0.0, outputs) - wanted * outputs
+        errors = 1.0 / (1.0 + np.exp(-outputs)) - wanted
+        apart = (outputs - wanted)[:, lengths]
+        costs[:, lengths], errors[:, lengths] = 0.5 * apart**2, apart
+        return np.where(known, costs, 0.0), np.where(known, errors, 0.0)

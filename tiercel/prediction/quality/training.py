@@ -1,6 +1,6 @@
 """From the outcome matrix to a folder with a predictor; and from anchors to one more tier in it.
 
-Needs the extras `train` and `torch`.
+Needs the extra `train`.
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The numbers of a fitted model: one hidden layer beside a linear map, and what evidence adds."""
+"""The numbers of a fitted model: kinds of requests beside a linear map, and what evidence adds."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _HASHED_SCALE = 4.0
 _SIGNAL_SCALE = 0.4
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Scaling:
     """Features become (feature - mean) x scale, limited."""
 
@@ -25,20 +25,19 @@ class Scaling:
     def of(cls, features: Floats) -> "Scaling":
         """Return the scaling of rows like these, [n, features].
 
-        Signals get one spread, and are dropped where they never vary. Hashed n-grams and an
-        embedding, which have a length of 1, are only made larger.
+        Signals get one spread, and are dropped where they never vary. Hashed words weigh the more
+        the fewer prompts have them (inverse document frequency).
         """
-        num_features = features.shape[1]
-        signals = np.ones(num_features, bool)
-        if num_features >= featuriser.NUM_FEATURES:
-            signals[: featuriser.NUM_BUCKETS] = False
-            signals[featuriser.NUM_FEATURES :] = False
+        num_rows, num_features = features.shape
+        signals = np.arange(num_features) >= featuriser.NUM_BUCKETS
         means = np.where(signals, features.mean(axis=0), 0.0)
         spreads = features.std(axis=0)
         varies = spreads > 1e-6
         scales = np.where(varies, _SIGNAL_SCALE / np.where(varies, spreads, 1.0), 0.0)
-        scales = np.where(signals, scales, _HASHED_SCALE)
-        return cls(means.astype(np.float32), scales.astype(np.float32))
+        rarity = 1.0 + np.log((1.0 + num_rows) / (1.0 + (features > 0).sum(axis=0)))
+        lengths = np.linalg.norm(features[:, ~signals] * rarity[~signals], axis=1)
+        hashed = _HASHED_SCALE * rarity / max(1.0, float(lengths.mean()))
+        return cls(means.astype(np.float32), np.where(signals, scales, hashed).astype(np.float32))
 
     def __call__(self, features: Floats) -> Floats:
         """Return scaled rows."""
@@ -48,29 +47,29 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """outputs = scaled x linear + relu(scaled x inner + inner_biases) x outer + biases.
+    """outputs = kinds x kind_outputs + scaled x linear, kinds = softmax(scaled x kind + biases).
 
     Outputs are a logit of quality for each plan, the logarithm of each plan's length, and a logit
-    of each pair's acceptance.
+    of each pair's acceptance. Kinds are the odds that a request is of each kind that was fitted on.
     """
 
     scaling: Scaling
+    kind: Floats  # [features, kinds]
+    kind_biases: Floats  # [kinds]
+    kind_outputs: Floats  # [kinds, outputs]
     linear: Floats  # [features, outputs]
-    inner: Floats  # [features, hidden]
-    inner_biases: Floats  # [hidden]
-    outer: Floats  # [hidden, outputs]
-    biases: Floats  # [outputs]
 
 
 @dataclass(frozen=True, eq=False)
 class EvidenceWeights:
     """A plan's logit given evidence: a x its logit + the terms of each plan that has begun + b.
 
-    A plan that has begun adds a constant and a linear function of its scaled evidence.
+    A plan that has begun adds a constant and a linear function of its evidence, less what such
+    requests mostly show (`means`), scaled.
     """
 
-    means: Floats  # [plans, evidence features]
-    scales: Floats  # the same
+    means: Floats  # [kinds, plans, evidence features]
+    scales: Floats  # [plans, evidence features]
     logit: Floats  # [plans]
     begun: Floats  # [plans that began, plans]
     evidence: Floats  # [plans that began, evidence features, plans]

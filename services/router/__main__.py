@@ -6,29 +6,29 @@ from pathlib import Path
 
 from services.router.admission import Admission
 from services.router.aftermath import Aftermath
-from services.router.chain_times import ChainTimes
+from services.router.cascade.stopper import Stoppers
+from services.router.cascade.trained_stopper import Cascaded, trained_cascade
 from services.router.conversations import Conversations
 from services.router.deciding import Decider
 from services.router.decision_log import DecisionLog
 from services.router.fleet import Fleet
-from services.router.forecasting import Forecaster, Grader
-from services.router.grading import Featuriser, QualityGrader
-from services.router.learned import Advice
-from services.router.off_path import OffPath
-from services.router.outcomes import OutcomeReporter
+from services.router.forecasts.chain_times import ChainTimes
+from services.router.forecasts.forecasting import Forecaster, Grader
+from services.router.forecasts.grading import Featuriser, QualityGrader
+from services.router.forecasts.trained_seconds import TrainedSeconds
+from services.router.learning.learned import Advice
+from services.router.learning.outcomes import OutcomeReporter
+from services.router.learning.spool import Spool
+from services.router.learning.trials import PolicyTrial
 from services.router.policies import Wrapping, all_policies
 from services.router.replanning import Replanner
-from services.router.residency import MemoryKeeper
-from services.router.residency_demand import Demand
+from services.router.residency.demand import Demand
+from services.router.residency.keeping import MemoryKeeper
 from services.router.routing import Limits, Router
 from services.router.servicer import RouterServicer
 from services.router.settings import Settings
-from services.router.spool import Spool
-from services.router.stopper import Stoppers
-from services.router.studies import studies
-from services.router.trained_seconds import TrainedSeconds
-from services.router.trained_stopper import Cascaded, trained_cascade
-from services.router.trials import PolicyTrial
+from services.router.studies.choosing import studies
+from services.router.studies.off_path import OffPath
 from services.router.watching import Watcher
 from tiercel import tiers
 from tiercel.clients.feedback import FeedbackClient

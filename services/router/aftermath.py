@@ -5,12 +5,12 @@ from typing import Any
 
 from services.router import results
 from services.router.call import Call
-from services.router.chain_times import ChainTimes
 from services.router.conversations import Conversations
 from services.router.deciding import Decided
 from services.router.decision_log import DecisionLog, features_hash
-from services.router.outcomes import OutcomeReporter
-from services.router.residency_demand import Demand
+from services.router.forecasts.chain_times import ChainTimes
+from services.router.learning.outcomes import OutcomeReporter
+from services.router.residency.demand import Demand
 from tiercel.errors import TiercelError
 from tiercel.replies import Decision, Finished
 from tiercel.types import Usage

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from services.router.answer import Answer
 from services.router.call import Call
+from services.router.cascade.escalation import Escalation
+from services.router.cascade.stopper import Stoppers
 from services.router.deciding import Decided, Decider
-from services.router.escalation import Escalation
 from services.router.fleet import Fleet
-from services.router.stopper import Stoppers
-from services.router.strictness import bound, left_open
+from services.router.learning.strictness import bound, left_open
 from tiercel.plan_text import Outline
 from tiercel.sessions import DraftPrefix
 from tiercel.types import Plan

@@ -8,14 +8,14 @@ import numpy as np
 
 from services.router.conversations import Conversations
 from services.router.fleet import Fleet
-from services.router.forecasting import Forecaster, Forecasts, Planned
+from services.router.forecasts.forecasting import Forecaster, Forecasts, Planned
 from services.router.fresh import Fresh
 from services.router.guardrails import Guardrails, Refusal, may_be_picked
 from services.router.implied import implied_policy
-from services.router.learned import Advice
+from services.router.learning.learned import Advice
+from services.router.learning.strictness import bound, explained, left_open, settled
+from services.router.learning.trials import PolicyTrial, Weighed
 from services.router.planning import advised
-from services.router.strictness import bound, explained, left_open, settled
-from services.router.trials import PolicyTrial, Weighed
 from tiercel.errors import NotFound
 from tiercel.plan_text import Outline
 from tiercel.replies import Candidate

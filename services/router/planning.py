@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from services.router.fleet import Fleet, Replica, least_loaded
-from services.router.learned import Advice
+from services.router.learning.learned import Advice
 from tiercel.errors import InvalidRequest, NotFound, PlanRefused
 from tiercel.plan_rules import check_address, check_plan, check_shape
 from tiercel.plan_text import Outline

@@ -12,12 +12,12 @@ import structlog
 from services.router import metrics
 from services.router.answer import Answer
 from services.router.call import Call
-from services.router.chain_times import ChainTimes
+from services.router.cascade.escalation import Escalation
 from services.router.deciding import Decided, Decider
 from services.router.drafting import Progress
-from services.router.escalation import Escalation
+from services.router.forecasts.chain_times import ChainTimes
+from services.router.forecasts.plan_times import PlanTimes
 from services.router.fresh import Fresh
-from services.router.plan_times import PlanTimes
 from tiercel.plan_text import Outline, print_plan
 from tiercel.types import Plan
 

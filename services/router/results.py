@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from services.router.call import Call
+from services.router.cascade.escalation import Escalation
 from services.router.deciding import Decided
-from services.router.escalation import Escalation
 from tiercel.decoding import in_force
 from tiercel.learning import LearnedPolicy, Outcome
 from tiercel.replies import Decision, Finished

@@ -11,17 +11,17 @@ from services.router.admission import Admission
 from services.router.aftermath import Aftermath, failure_of
 from services.router.answering import Answering
 from services.router.call import Call
+from services.router.cascade.escalation import Escalation
+from services.router.cascade.stopper import Stoppers
 from services.router.deciding import Decided, Decider
-from services.router.escalation import Escalation
 from services.router.fleet import Fleet
-from services.router.learned import Advice
-from services.router.off_path import OffPath
-from services.router.outcomes import OutcomeReporter
+from services.router.learning.learned import Advice
+from services.router.learning.outcomes import OutcomeReporter
+from services.router.learning.strictness import with_floor
 from services.router.planning import addressed, check_asked, check_strictness
 from services.router.replanning import Replanner
 from services.router.root_choice import RootChoice
-from services.router.stopper import Stoppers
-from services.router.strictness import with_floor
+from services.router.studies.off_path import OffPath
 from tiercel.errors import PlanRefused, TiercelError
 from tiercel.plan_text import Outline
 from tiercel.replies import Committed, Decision, Finished, NamedPlan, Overview, Revise

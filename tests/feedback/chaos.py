@@ -13,8 +13,8 @@ from services.feedback.connection import Connection
 from services.feedback.operators import Operators
 from services.feedback.settings import Settings
 from services.feedback.store import Memory, Store
-from services.router.outcomes import OutcomeReporter
-from services.router.spool import Spool
+from services.router.learning.outcomes import OutcomeReporter
+from services.router.learning.spool import Spool
 from tests.feedback.outcomes import outcome
 from tests.feedback.servers import RedisServer
 from tiercel import rpc

@@ -11,7 +11,7 @@ import pytest
 
 from services.feedback.connection import Connection
 from services.feedback.store import Memory, Store
-from services.router import outcomes
+from services.router.learning import outcomes
 from tests.faults.proxy import proxied
 from tests.faults.services import start
 from tests.feedback.chaos import (

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from services.feedback.__main__ import opening
 from services.feedback.settings import Settings
-from services.router.outcomes import OutcomeReporter
+from services.router.learning.outcomes import OutcomeReporter
 from tests.addresses import free_address
 from tests.feedback.outcomes import outcome
 from tests.feedback.servers import RedisServer

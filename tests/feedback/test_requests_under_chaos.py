@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.feedback.cells import Cell
-from services.router import outcomes
+from services.router.learning import outcomes
 from tests.addresses import free_address
 from tests.faults.in_process import verifier
 from tests.feedback.chaos import empty, feedback, known, until

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 from services.router.call import Call
 from services.router.fleet import Fleet
-from services.router.off_path import Answered
+from services.router.studies.off_path import Answered
 from services.router.watching import look_at
 from tests.speculation.answers import Answer
 from tests.speculation.fleet import Replica

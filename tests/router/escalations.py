@@ -8,7 +8,7 @@ import pytest
 
 from services.router import __main__ as main
 from services.router import answering, watching
-from services.router.stopper import StageState
+from services.router.cascade.stopper import StageState
 from tests.router.routers import configuration_file, request, routing
 from tiercel.clients.router import Request, RouterClient
 from tiercel.replies import Committed, Decision, Finished, Revise, StageDecision, TokenEvidence

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from services.router.forecasting import Graded
+from services.router.forecasts.forecasting import Graded
 
 
 @dataclass

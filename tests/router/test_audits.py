@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.router.audits import Audits, AuditShares
 from services.router.call import Call
 from services.router.fleet import Fleet
-from services.router.harm import ByLikelihood, Harm
-from services.router.learned import Advice
-from services.router.rerunning import Rerunner
-from services.router.strictness import next_level
+from services.router.learning.learned import Advice
+from services.router.learning.strictness import next_level
+from services.router.studies.audits import Audits, AuditShares
+from services.router.studies.harm import ByLikelihood, Harm
+from services.router.studies.rerunning import Rerunner
 from tests.router.audited import answered, seen
 from tests.speculation.answers import HOT, Answer, answer, ask
 from tests.speculation.fleet import Fleet as Services

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.router.chain_times import ChainTimes
-from services.router.learned import Advice
+from services.router.forecasts.chain_times import ChainTimes
+from services.router.learning.learned import Advice
 from tests.router.fleets import description, fleet_of, record
 from tiercel.descriptions import Residency, Speed
 from tiercel.learning import LearnedPolicy, PairPolicy, TierPolicy

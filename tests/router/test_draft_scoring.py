@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from services.router import metrics
-from services.router.draft_scoring import draft_scoring
 from services.router.fleet import Fleet
-from services.router.learned import Advice
-from services.router.off_path import Answered
+from services.router.learning.learned import Advice
+from services.router.studies.draft_scoring import draft_scoring
+from services.router.studies.off_path import Answered
 from services.router.watching import look_at
 from tests.router.fleets import description, fleet_of
 from tests.speculation.answers import HOT, Answer, answer, ask

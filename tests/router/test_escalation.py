@@ -195,7 +195,7 @@ async def test_nothing_is_left_when_the_client_leaves(fleet, tmp_path) -> None: 
 
 async def test_held_answers_are_sent_when_nothing_can_overrule_them(fleet, tmp_path) -> None:  # noqa: F811
     """Seen inside the router: on a socket it would be chance which comes first."""
-    from services.router.escalation import Escalation
+    from services.router.cascade.escalation import Escalation
 
     parts, seen = [], []
     events = Escalation.events

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.router.delivery import Delivering, Held, Streamed
-from services.router.revising import Revised
+from services.router.cascade.delivery import Delivering, Held, Streamed
+from services.router.cascade.revising import Revised
 from tiercel.replies import Committed, Revise, StageDecision
 from tiercel.types import Replacement, Span, TokenLogprob
 

@@ -4,8 +4,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from services.router.leg import Leg, with_usage_of
-from services.router.outcomes import OutcomeReporter
+from services.router.cascade.leg import Leg, with_usage_of
+from services.router.learning.outcomes import OutcomeReporter
 from tests.router.escalations import END, ScriptedStopper, answered, asked_of, escalating
 from tests.router.routers import eventually
 from tests.router.scripted_tier import FINGERPRINT, Script, answer, serving

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.router.spool import Spool
+from services.router.learning.spool import Spool
 from tests.addresses import free_address
 from tests.router.routers import configuration_file, eventually, reply, request, settled
 from tests.router.scripted_tier import Script, serving

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from services.router.conversations import Remembered
-from services.router.grading import QualityGrader
+from services.router.forecasts.grading import QualityGrader
 from tests.router.quality_folder import write_predictor
 from tests.router.two_tiers import BOUNDS, GRADES, asked, over
 from tiercel.errors import ModelUnavailable

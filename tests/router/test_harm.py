@@ -5,12 +5,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from services.router.audits import Audits
 from services.router.fleet import Fleet
-from services.router.harm import ByJudge, ByScore, Harm, Pair, imported_grader, text_of
-from services.router.learned import Advice
+from services.router.learning.learned import Advice
 from services.router.settings import Settings
-from services.router.studies import studies
+from services.router.studies.audits import Audits
+from services.router.studies.choosing import studies
+from services.router.studies.harm import ByJudge, ByScore, Harm, Pair, imported_grader, text_of
 from services.router.watching import look_at
 from tests.router import audited
 from tests.router.scripted_tier import Script, ScriptedTier

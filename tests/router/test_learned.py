@@ -11,8 +11,9 @@ import pytest
 
 from services.feedback.__main__ import opening
 from services.feedback.settings import Settings
-from services.router import metrics, outcomes
-from services.router.outcomes import OutcomeReporter
+from services.router import metrics
+from services.router.learning import outcomes
+from services.router.learning.outcomes import OutcomeReporter
 from tests.addresses import free_address
 from tests.router.routers import configuration_file, eventually, reply, request, routing
 from tests.router.scripted_tier import Script, answer, serving

@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.router.chain_times import ChainTimes
-from services.router.learned import Advice
-from services.router.plan_times import PlanTimes
+from services.router.forecasts.chain_times import ChainTimes
+from services.router.forecasts.plan_times import PlanTimes
+from services.router.learning.learned import Advice
 from tests.router.fleets import description, fleet_of, record
 from tiercel.plan_text import parse_plan
 

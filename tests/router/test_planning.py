@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from services.router.fleet import Fleet, Replica, least_loaded
-from services.router.learned import Advice
+from services.router.learning.learned import Advice
 from services.router.planning import addressed, advised, check_asked, part_at
 from tiercel.descriptions import TierDescription
 from tiercel.errors import NotFound, PlanRefused

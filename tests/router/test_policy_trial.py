@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.router.trials import PolicyTrial
+from services.router.learning.trials import PolicyTrial
 from tiercel.learning import LearnedPolicy, Trial
 from tiercel.routing.costs import Static
 from tiercel.routing.policy import Forecast, Odds, Situation, Wishes

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from services.router import metrics
-from services.router.forecasting import Planned
+from services.router.forecasts.forecasting import Planned
 from services.router.policies import Wrapping, all_policies
 from tests.addresses import free_address
 from tests.router.routers import reply, request

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from services.router.call import Call
-from services.router.chain_times import ChainTimes
 from services.router.deciding import REQUESTED, Decided
 from services.router.drafting import Progress
-from services.router.forecasting import Planned
-from services.router.learned import Advice
+from services.router.forecasts.chain_times import ChainTimes
+from services.router.forecasts.forecasting import Planned
+from services.router.learning.learned import Advice
 from services.router.replanning import Replanner
 from tests.router.fleets import description, fleet_of, record
 from tiercel.descriptions import Speed

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.router import watching
-from services.router.residency import MemoryKeeper
+from services.router.residency.keeping import MemoryKeeper
 from tests.router.routers import configuration_file, eventually, reply, request, routing
 from tests.speculation.conftest import fleet, models  # noqa: F401 - fixtures
 from tests.speculation.fleet import Fleet, Models, Replica, Weights

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from services.router.chain_times import ChainTimes
 from services.router.deciding import Decided
-from services.router.learned import Advice
-from services.router.residency_choice import Holding, to_hold
-from services.router.residency_demand import Demand
+from services.router.forecasts.chain_times import ChainTimes
+from services.router.learning.learned import Advice
+from services.router.residency.choice import Holding, to_hold
+from services.router.residency.demand import Demand
 from tests.router.fleets import description, fleet_of
 from tiercel.descriptions import Residency
 from tiercel.plan_text import parse_plan

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from services.router import metrics, outcomes
-from services.router.kept_policy import read_policy, write_policy
-from services.router.learned import Advice
-from services.router.outcomes import OutcomeReporter
-from services.router.spool import Spool
+from services.router import metrics
+from services.router.learning import outcomes
+from services.router.learning.kept_policy import read_policy, write_policy
+from services.router.learning.learned import Advice
+from services.router.learning.outcomes import OutcomeReporter
+from services.router.learning.spool import Spool
 from tests.router.routers import eventually
 from tests.router.test_learned import Feedback, outcome
 from tiercel.dead_letters import DeadLetters

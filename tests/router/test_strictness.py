@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from services.router.kept_policy import write_policy
-from services.router.learned import Advice
-from services.router.strictness import bound, explained, left_open, settled, with_floor
+from services.router.learning.kept_policy import write_policy
+from services.router.learning.learned import Advice
+from services.router.learning.strictness import bound, explained, left_open, settled, with_floor
 from tests.router.graders import WrittenGrader
 from tests.router.routers import configuration_file, reply, request, routing
 from tests.router.scripted_tier import Script, serving

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.router.trained_seconds import TrainedSeconds
+from services.router.forecasts.trained_seconds import TrainedSeconds
 from tests.prediction import outcomes
 from tests.router.routers import configuration_file, reply, request, routing, settled
 from tests.router.scripted_tier import Script, serving

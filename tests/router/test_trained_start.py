@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from services.router.trained_start import TrainedStart
+from services.router.forecasts.trained_start import TrainedStart
 from tests.routing.situations import chosen, situation
 from tiercel.routing.cascade import Cascade
 from tiercel.routing.policy import Forecast

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from services.router.stopper import MeanLogprobStopper, StageState
-from services.router.trained_stopper import trained_cascade
+from services.router.cascade.stopper import MeanLogprobStopper, StageState
+from services.router.cascade.trained_stopper import trained_cascade
 from tests.router.escalations import answered, asked_of, evidence
 from tests.router.routers import configuration_file, routing
 from tests.router.scripted_tier import Script, answer, serving

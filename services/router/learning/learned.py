@@ -11,7 +11,7 @@ import structlog
 
 from services.router import metrics
 from services.router.background import in_background
-from services.router.kept_policy import read_policy, write_policy
+from services.router.learning.kept_policy import read_policy, write_policy
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.errors import TiercelError
 from tiercel.learning import LearnedPolicy, PairPolicy, RootQuality, StrictnessPolicy

@@ -1,13 +1,13 @@
 """Which studies this router makes of its answers, as its settings say."""
 
-from services.router.audits import Audits, AuditShares
-from services.router.draft_scoring import draft_scoring
 from services.router.fleet import Fleet
-from services.router.harm import ByJudge, ByLikelihood, ByScore, Comparison, imported_grader
-from services.router.learned import Advice
-from services.router.off_path import Study
-from services.router.rerunning import Rerunner
+from services.router.learning.learned import Advice
 from services.router.settings import Settings
+from services.router.studies.audits import Audits, AuditShares
+from services.router.studies.draft_scoring import draft_scoring
+from services.router.studies.harm import ByJudge, ByLikelihood, ByScore, Comparison, imported_grader
+from services.router.studies.off_path import Study
+from services.router.studies.rerunning import Rerunner
 from tiercel.errors import InvalidRequest
 from tiercel.tiers import Configuration
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from services.router.stopper import StageState, Stoppers
-from services.router.trained_start import TrainedStart
+from services.router.cascade.stopper import StageState, Stoppers
+from services.router.forecasts.trained_start import TrainedStart
 from tiercel.errors import ModelUnavailable
 from tiercel.plan_text import Outline
 from tiercel.replies import StageDecision

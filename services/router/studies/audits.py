@@ -14,11 +14,11 @@ import structlog
 
 from services.router import metrics
 from services.router.call import Call
-from services.router.harm import Comparison, Harm, Pair
-from services.router.learned import Advice
-from services.router.off_path import Answered
-from services.router.rerunning import Rerunner
-from services.router.strictness import is_barred, left_open, next_level
+from services.router.learning.learned import Advice
+from services.router.learning.strictness import is_barred, left_open, next_level
+from services.router.studies.harm import Comparison, Harm, Pair
+from services.router.studies.off_path import Answered
+from services.router.studies.rerunning import Rerunner
 from tiercel.decoding import in_force
 from tiercel.learning import Audit
 from tiercel.plan_text import Outline

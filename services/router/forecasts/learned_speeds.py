@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from services.router.fleet import Fleet
-from services.router.learned import Advice
-from services.router.plan_times import Step
+from services.router.forecasts.plan_times import Step
+from services.router.learning.learned import Advice
 from tiercel.learning import LearnedPolicy, TierPolicy
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from services.router.fleet import Fleet, Replica, least_loaded
-from services.router.off_path import Answered
+from services.router.studies.off_path import Answered
 from tiercel.clients import tier as tier_client
 from tiercel.errors import InvalidRequest, Unavailable
 from tiercel.evaluation.judging.question import Contest, Verdict, first_letter, question

@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 
 from services.router.conversations import Remembered
-from services.router.forecasting import Graded
+from services.router.forecasts.forecasting import Graded
 from tiercel.errors import ModelUnavailable
 from tiercel.evaluation.column_answers import outline_of
 from tiercel.plan_text import Outline

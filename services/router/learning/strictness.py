@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from services.router.learned import Advice
+from services.router.learning.learned import Advice
 from tiercel.plan_text import Outline
 from tiercel.rules import bears_constraints
 from tiercel.sessions import Objective

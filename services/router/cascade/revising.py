@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.router.delivery import Part
+from services.router.cascade.delivery import Part
 from tiercel.replies import Committed, Revise, StageDecision
 from tiercel.types import Span, TokenLogprob
 

@@ -7,11 +7,11 @@ import structlog
 
 from services.router import metrics
 from services.router.answer import Answer
-from services.router.check_points import CheckPoints
-from services.router.delivery import Delivering, Held, Part, Streamed
-from services.router.leg import Leg, with_usage_of
-from services.router.revising import Revised
-from services.router.stopper import Stopper
+from services.router.cascade.check_points import CheckPoints
+from services.router.cascade.delivery import Delivering, Held, Part, Streamed
+from services.router.cascade.leg import Leg, with_usage_of
+from services.router.cascade.revising import Revised
+from services.router.cascade.stopper import Stopper
 from tiercel.errors import TiercelError
 from tiercel.replies import Committed, StageDecision
 from tiercel.sessions import Delivery, DraftPrefix, SessionEnd

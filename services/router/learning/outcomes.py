@@ -15,7 +15,7 @@ from tenacity import (
 
 from services.router import metrics
 from services.router.background import in_background
-from services.router.spool import Spool
+from services.router.learning.spool import Spool
 from tiercel.clients.feedback import FeedbackClient
 from tiercel.dead_letters import DeadLetters
 from tiercel.errors import DeadlineExceeded, InvalidRequest, Overloaded, TiercelError, Unavailable

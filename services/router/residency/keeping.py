@@ -9,8 +9,8 @@ import structlog
 from services.router import metrics
 from services.router.background import in_background
 from services.router.fleet import Fleet, Replica
-from services.router.residency_choice import Holding, to_hold
-from services.router.residency_demand import Demand
+from services.router.residency.choice import Holding, to_hold
+from services.router.residency.demand import Demand
 from services.router.watching import look_at
 from tiercel.clients import tier as tier_client
 from tiercel.descriptions import Residency

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from services.router.answer import Answer
 from services.router.fleet import Fleet
-from services.router.off_path import Answered
+from services.router.studies.off_path import Answered
 from tiercel.errors import Unavailable
 from tiercel.replies import Committed
 from tiercel.sessions import DraftPrefix, SessionEnd

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from services.router.chain_times import ChainTimes
 from services.router.deciding import REQUESTED, Decided
 from services.router.fleet import Fleet
+from services.router.forecasts.chain_times import ChainTimes
 from services.router.fresh import Fresh
 from tiercel.descriptions import Residency
 from tiercel.plan_text import Outline

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.router.fleet import Fleet
-from services.router.learned import Advice
+from services.router.learning.learned import Advice
 from services.router.planning import advised
 from tiercel.decoding import in_force
 from tiercel.plan_text import Outline

@@ -13,9 +13,9 @@ import structlog
 from services.router import metrics
 from services.router.call import Call
 from services.router.fleet import Fleet, least_loaded
-from services.router.idle_pairs import IdlePairs, Pair
-from services.router.learned import Advice
-from services.router.off_path import Answered
+from services.router.learning.learned import Advice
+from services.router.studies.idle_pairs import IdlePairs, Pair
+from services.router.studies.off_path import Answered
 from tiercel.clients import tier as tier_client
 from tiercel.decoding import in_force
 from tiercel.descriptions import Residency, TierDescription

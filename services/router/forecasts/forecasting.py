@@ -6,12 +6,12 @@ from typing import Protocol
 
 import numpy as np
 
-from services.router.chain_times import ChainTimes
 from services.router.conversations import Remembered
+from services.router.forecasts.chain_times import ChainTimes
+from services.router.forecasts.plan_times import PlanTimes
+from services.router.forecasts.trained_seconds import Trained, TrainedSeconds
 from services.router.fresh import Fresh
-from services.router.learned import Advice
-from services.router.plan_times import PlanTimes
-from services.router.trained_seconds import Trained, TrainedSeconds
+from services.router.learning.learned import Advice
 from tiercel.routing.answers import answer_of, rated_as
 from tiercel.routing.policy import Features, Forecast
 from tiercel.routing.rated import Expected, expected

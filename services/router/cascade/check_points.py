@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
-from services.router.leg import Leg
-from services.router.stopper import StageState, Stopper
+from services.router.cascade.leg import Leg
+from services.router.cascade.stopper import StageState, Stopper
 from tiercel.replies import StageDecision
 from tiercel.types import FinishReason
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from services.router.fleet import Fleet
-from services.router.learned import Advice
-from services.router.learned_speeds import LearnedSpeeds
-from services.router.plan_times import PlanTimes, Priced, Step, step_of, worked
+from services.router.forecasts.learned_speeds import LearnedSpeeds
+from services.router.forecasts.plan_times import PlanTimes, Priced, Step, step_of, worked
+from services.router.learning.learned import Advice
 from tiercel.decoding.chain_cost import Level
 from tiercel.decoding.chain_time import Chain, seconds_per_token
 from tiercel.descriptions import DrafterRecord, TierDescription

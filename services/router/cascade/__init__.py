@@ -1,0 +1,1 @@
+"""Answers that a larger plan may take over in their middle."""

@@ -1,0 +1,1 @@
+"""What the router tells feedback, and what it has learned from it."""

@@ -1,0 +1,1 @@
+"""Which models are in the memory of a machine."""

@@ -64,6 +64,13 @@ def test_no_thresholds_are_better_on_the_items_they_were_searched_on(recall: boo
     assert best > value((-np.inf, -np.inf)) + 0.01
 
 
+def test_many_stages_are_searched_more_coarsely():
+    stages = range(6)  # 13 thresholds before each would be 371,293 combinations
+    data = blind_data([0.2 + 0.1 * stage for stage in stages], [1 + stage for stage in stages])
+    for cost_weight, stage in ((1.0, 0), (0.01, 5)):
+        assert set(replay(fit_thresholds(data, cost_weight, recall=True), data).last) == {stage}
+
+
 def test_a_search_that_never_ends_is_refused():
     data = ladder(30, 2)
     with pytest.raises(InvalidRequest, match="combinations"):

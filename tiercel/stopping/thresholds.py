@@ -39,19 +39,22 @@ def fit_thresholds(
     cost_weight: float,
     *,
     recall: bool,
-    num_values: int = 11,
+    num_values: int | None = None,
     num_folds: int = 5,
 ) -> ThresholdRule:
     """Return the thresholds of greatest mean quality - cost_weight * seconds on the data.
 
     Tried are all combinations of `num_values` quantiles of each stage's cross-fitted scores, and of
-    stopping there always or never; the first of equals is taken, which stops earlier. Raises
-    InvalidRequest for more than 50,000 combinations, or stages that cannot follow each other.
+    stopping there always or never; the first of equals is taken, which stops earlier. Not given, it
+    is 11, or fewer where stages are many. Raises InvalidRequest for more than 50,000 combinations,
+    or stages that cannot follow each other.
     """
     check_weight(cost_weight)
     last = len(data.stages) - 1
     if any(stage + 1 not in data.moves_from(stage) for stage in range(last)):
         raise InvalidRequest("seconds", "", "a stage cannot follow the one before it")
+    if num_values is None:
+        num_values = _most_values(last)
     if (num_values + 2) ** last > _MAX_TRIED:
         raise InvalidRequest("num_values", num_values, f"over {_MAX_TRIED} combinations")
     best, values = _paths(data, cross_fitted_scores(data, num_folds), cost_weight, recall)
@@ -78,6 +81,11 @@ def _paths(
         best[:, stage] = scores[rows, kept]
         values[:, stage] = data.quality[rows, kept] - cost_weight * spent
     return best, values
+
+
+def _most_values(num_thresholds: int) -> int:
+    fitting = (count for count in range(11, 0, -1) if (count + 2) ** num_thresholds <= _MAX_TRIED)
+    return next(fitting, 0)
 
 
 def _candidates(best: Floats, num_values: int) -> list[float]:

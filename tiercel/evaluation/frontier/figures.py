@@ -138,7 +138,7 @@ class _Judge:
             area_gain=interval(_ratio(areas, self.static) - 1),
             area_gain_from_zero=interval(self._gain_from_zero(hulls)),
             gain_at_best=interval(self._gain_at_best(hulls)),
-            quality_gains=_intervals(self._quality(hulls) - self._quality(self._hulls[STATIC])),
+            quality_gains=_intervals(self._quality_gains(hulls)),
             cost_savings=_intervals(1 - _ratio(self._cost(hulls), self._cost(self._hulls[STATIC]))),
             over_bandit=self._over_bandit(hulls),
             average_improvement=average_improvement(curve, low, high),
@@ -154,6 +154,10 @@ class _Judge:
             hulls.qualities[:, -1] - self._hulls[STATIC].quality_at(hulls.costs[:, -1:])[:, 0]
         )
         return np.where(np.isfinite(gains), gains, np.nan)
+
+    def _quality_gains(self, hulls: Hulls) -> Doubles:
+        with np.errstate(invalid="ignore"):  # where neither has so cheap a setting
+            return self._quality(hulls) - self._quality(self._hulls[STATIC])
 
     def _quality(self, hulls: Hulls) -> Doubles:
         """Return the quality at the operating costs, [replicates, costs]."""

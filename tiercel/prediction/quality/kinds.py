@@ -8,17 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
+from tiercel.prediction.quality.minimum import minimum
 from tiercel.prediction.quality.targets import Targets
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-
-_OPTIONS = {"maxiter": 60, "ftol": 1e-6}
 
 
 def flags_of(kinds: Sequence[str]) -> Flags:
@@ -44,7 +42,7 @@ def fitted_kinds(rows: csr_matrix, flags: Flags, penalty: float) -> tuple[Floats
 
     shares = np.log((flags.sum(axis=0) + 1.0) / (len(flags) + shape[1]))
     start = np.concatenate((np.zeros(shape[0] * shape[1]), shares))
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=_OPTIONS).x
+    found = minimum(loss, start)
     weights = found[: -shape[1]].reshape(shape)
     return weights.astype(np.float32), found[-shape[1] :].astype(np.float32)
 

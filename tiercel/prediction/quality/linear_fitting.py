@@ -4,15 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
+from tiercel.prediction.quality.minimum import minimum
 from tiercel.prediction.quality.targets import Targets
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-
-_OPTIONS = {"maxiter": 60, "ftol": 1e-6}
 
 
 def fitted_linear(
@@ -41,7 +39,7 @@ def fitted_linear(
         return float(each.sum() + (weights * drawn).sum()), gradient.ravel()
 
     first = np.zeros(shape) if start is None else start.astype(np.float64)
-    found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", options=_OPTIONS).x
+    found = minimum(loss, first.ravel())
     weights: Floats = found.reshape(shape).astype(np.float32)
     return weights
 

@@ -180,7 +180,7 @@ def main(
     turns: Annotated[int, typer.Option(min=2, help="Pairs of prompts.")] = 20,
     tokens: Annotated[int, typer.Option(min=2, help="Of an answer, at most.")] = 64,
     seed: Annotated[int, typer.Option(help="Of prompts, orders and replicates.")] = 1,
-    quick: Annotated[bool, typer.Option("--quick", help="A slice, and no figure.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A slice: 2 turns, 16 tokens.")] = False,
 ) -> None:
     """Measure, print predicted over measured seconds, write everything."""
     turns, tokens, output = (2, 16, Output()) if quick else (turns, tokens, Output())

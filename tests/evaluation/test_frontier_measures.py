@@ -136,10 +136,23 @@ def test_a_ranking_is_judged_within_kinds():
     scores = np.array([1, 1, 1, 0, 0, 0, 0, 1], float)
     by_kind = np.repeat([0.9, 0.1], 4)
     assert auroc(by_kind, scores) == pytest.approx(0.75)
-    within = auroc_by_kind(by_kind, scores, kinds, least=1)
+    one_fold = np.zeros(8, np.intp)
+    within = auroc_by_kind(by_kind, scores, kinds, one_fold, least=1)
     assert within == {"easy": 0.5, "hard": 0.5}
-    assert auroc_by_kind(by_kind, scores, kinds, least=2) == {}
+    assert auroc_by_kind(by_kind, scores, kinds, one_fold, least=2) == {}
     assert auroc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1.0])) == pytest.approx(0.75)
+
+
+def test_a_ranking_compares_no_two_folds():
+    # Who knows nothing predicts the other folds' mean, which is low where this fold's is high.
+    rng = np.random.default_rng(0)
+    scores, kinds = rng.integers(0, 2, 200).astype(float), np.array(["one"] * 200)
+    folds = np.arange(200) % 5
+    means = np.array([scores[folds != fold].mean() for fold in range(5)])[folds]
+    assert auroc_by_kind(means, scores, kinds, folds) == {"one": 0.5}
+    assert auroc(means, scores) < 0.48
+    # What is known within a fold counts all the same, however far apart the folds lie.
+    assert auroc_by_kind(means + 0.001 * scores, scores, kinds, folds) == {"one": 1.0}
 
 
 def test_calibration_error_and_skill_by_hand():

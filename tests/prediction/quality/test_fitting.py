@@ -10,7 +10,7 @@ from tiercel.prediction.quality import fit_quality
 from tiercel.prediction.quality.evidence_fitting import fitted_evidence
 from tiercel.prediction.quality.fitting import dealt
 from tiercel.prediction.quality.graph import graph_of
-from tiercel.prediction.quality.judging import cross_validated, records
+from tiercel.prediction.quality.judging import cross_validated, folds_of, records
 from tiercel.prediction.quality.kinds import flags_of, kind_outputs
 from tiercel.prediction.quality.session import Session
 from tiercel.prediction.quality.targets import Targets
@@ -183,11 +183,11 @@ def test_predictions_are_judged_on_prompts_that_the_model_did_not_see(known):
     whole = np.arange(240) < 200
     qualities = cross_validated(known, whole, QUICK, 0, 2)
     assert (np.isfinite(qualities).all(axis=1) == whole).all()
-    small, large = records(known, whole, qualities)
+    small, large = records(known, whole, qualities, folds_of(known, 0, 2))
     assert (small.name, small.num_scores, large.num_lengths) == ("small", 200, 240)
     # Nothing but its kind says whether a prompt is answered well, and that is the baseline.
     assert small.skill == pytest.approx(0, abs=0.1)
     assert small.auroc == pytest.approx(0.5, abs=0.2)
     assert small.calibration_error < 0.15
-    perfect, _ = records(known, whole, known.scores.astype(np.float64))
+    perfect, _ = records(known, whole, known.scores.astype(np.float64), folds_of(known, 0, 2))
     assert (perfect.skill, perfect.auroc, perfect.calibration_error) == (1, 1, 0)

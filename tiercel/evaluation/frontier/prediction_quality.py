@@ -26,27 +26,43 @@ def auroc(predicted: Doubles, scores: Doubles) -> float:
 
     NaN without either. Shapes [n].
     """
-    right = scores >= _SUCCESS
-    num_right, num_wrong = int(right.sum()), int((~right).sum())
-    if not num_right or not num_wrong:
-        return float("nan")
-    _, where, counts = np.unique(predicted, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[where]
-    above = float(ranks[right].sum()) - num_right * (num_right + 1) / 2
-    return above / (num_right * num_wrong)
+    above, num_pairs = _ranked(predicted, scores)
+    return above / num_pairs if num_pairs else float("nan")
 
 
 def auroc_by_kind(
-    predicted: Doubles, scores: Doubles, kinds: NDArray[np.str_], least: int = _MIN_OF_EACH
+    predicted: Doubles,
+    scores: Doubles,
+    kinds: NDArray[np.str_],
+    folds: NDArray[np.intp],
+    least: int = _MIN_OF_EACH,
 ) -> dict[str, float]:
-    """Return the AUROC within each kind that has at least so many right and wrong answers."""
+    """Return the AUROC within each kind that has at least so many right and wrong answers.
+
+    Only answers of one fold are compared, as each fold was predicted by another model: where a
+    fold happens to have many right answers the others have few, and so has what was learned from
+    them. Predictions of two folds, side by side, rank the wrong way round by that alone.
+    """
     found = {}
     for kind in np.unique(kinds):
         own = kinds == kind
         num_right = int((scores[own] >= _SUCCESS).sum())
         if min(num_right, int(own.sum()) - num_right) >= least:
-            found[str(kind)] = auroc(predicted[own], scores[own])
+            within = [own & (folds == fold) for fold in np.unique(folds[own])]
+            ranked = np.array([_ranked(predicted[part], scores[part]) for part in within])
+            above, num_pairs = ranked.sum(axis=0)
+            found[str(kind)] = float(above / num_pairs) if num_pairs else float("nan")
     return found
+
+
+def _ranked(predicted: Doubles, scores: Doubles) -> tuple[float, int]:
+    """Return how many pairs of a right and a wrong answer are ranked so, of how many."""
+    right = scores >= _SUCCESS
+    num_right, num_wrong = int(right.sum()), int((~right).sum())
+    _, where, counts = np.unique(predicted, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[where]
+    above = float(ranks[right].sum()) - num_right * (num_right + 1) / 2
+    return above, num_right * num_wrong
 
 
 def bins_of(predicted: Doubles, scores: Doubles, num_bins: int = NUM_BINS) -> list[Bin]:

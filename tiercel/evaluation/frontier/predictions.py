@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tiercel.evaluation.frontier.beliefs import Beliefs, believed
 from tiercel.evaluation.frontier.contenders import has_evidence
@@ -64,8 +65,13 @@ def _judged(
 ) -> Predictions:
     quality = _pooled(table, folds, [one.quality for one in beliefs])
     means = _pooled(table, folds, [mean_of_kind(fold)[1].quality for fold in folds])
+    numbers = _pooled(
+        table, folds, [np.full(len(fold.split.test), at) for at, fold in enumerate(folds)]
+    )
+    of_fold = numbers.astype(np.intp)
     plans = tuple(
-        _plan(table, at, quality[:, at], means[:, at]) for at in range(len(table.plan_names))
+        _plan(table, at, quality[:, at], means[:, at], of_fold)
+        for at in range(len(table.plan_names))
     )
     aurocs = [value for plan in plans for value in plan.auroc_by_kind.values()]
     return Predictions(
@@ -76,7 +82,9 @@ def _judged(
     )
 
 
-def _plan(table: Table, at: int, quality: Doubles, means: Doubles) -> PlanPredictions:
+def _plan(
+    table: Table, at: int, quality: Doubles, means: Doubles, folds: NDArray[np.intp]
+) -> PlanPredictions:
     scores = table.scores[:, at]
     bins = bins_of(quality, scores)
     sampled = table.samples[:, at]
@@ -84,7 +92,7 @@ def _plan(table: Table, at: int, quality: Doubles, means: Doubles) -> PlanPredic
     enough = sampled.shape[1] > 1 and len(sampled) > 1
     return PlanPredictions(
         plan=table.plan_names[at],
-        auroc_by_kind=auroc_by_kind(quality, scores, np.array(table.strata)),
+        auroc_by_kind=auroc_by_kind(quality, scores, np.array(table.strata), folds),
         calibration_error=calibration_error(bins),
         brier_skill=skill(quality, scores, means),
         explained=skill(quality, scores, np.full(len(scores), scores.mean())),

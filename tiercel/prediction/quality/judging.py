@@ -21,6 +21,7 @@ from tiercel.prediction.quality.settings import QualitySettings
 
 Bools = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
+Ints = NDArray[np.intp]
 
 # Groups are dealt to so many hands: one calibrates, the model is fitted to the others.
 _HANDS = 6
@@ -49,6 +50,12 @@ def fitted(examples: Examples, whole: Bools, settings: QualitySettings, seed: in
     return Fit(model, int((calibrates & whole).sum()))
 
 
+def folds_of(examples: Examples, seed: int, num_folds: int) -> Ints:
+    """Return the fold of each row, a group as a whole in one."""
+    # Dealt apart from the calibration's hands, which would else be the same groups.
+    return dealt(examples.groups, num_folds, seed + 1)
+
+
 def cross_validated(
     examples: Examples, whole: Bools, settings: QualitySettings, seed: int, num_folds: int
 ) -> Doubles:
@@ -56,8 +63,7 @@ def cross_validated(
 
     Only the rows of `whole` are predicted, the others are NaN.
     """
-    # Dealt apart from the calibration's hands, which would else be the same groups.
-    folds = dealt(examples.groups, num_folds, seed + 1)
+    folds = folds_of(examples, seed, num_folds)
     qualities = np.full(examples.scores.shape, np.nan)
     for fold in range(num_folds):
         known, asked = folds != fold, (folds == fold) & whole
@@ -66,24 +72,28 @@ def cross_validated(
     return qualities
 
 
-def records(examples: Examples, whole: Bools, qualities: Doubles) -> tuple[PlanRecord, ...]:
-    """Return what is to be said of each plan; qualities [n, plans] are of prompts not seen."""
-    lengths = np.isfinite(examples.num_tokens).sum(axis=0)
+def records(
+    examples: Examples, whole: Bools, qualities: Doubles, folds: Ints
+) -> tuple[PlanRecord, ...]:
+    """Return what is to be said of each plan.
+
+    Qualities [n, plans] are of prompts that the model of their fold [n] did not see.
+    """
     return tuple(
-        _record(examples, whole, qualities[:, plan], plan, int(lengths[plan]))
+        _record(examples, whole, qualities[:, plan], folds, plan)
         for plan in range(len(examples.plan_names))
     )
 
 
 def _record(
-    examples: Examples, whole: Bools, qualities: Doubles, plan: int, num_lengths: int
+    examples: Examples, whole: Bools, qualities: Doubles, folds: Ints, plan: int
 ) -> PlanRecord:
     scores = examples.scores[:, plan].astype(np.float64)
     known = np.isfinite(scores) & whole
     record = PlanRecord(
         name=examples.plan_names[plan],
         num_scores=int(known.sum()),
-        num_lengths=num_lengths,
+        num_lengths=int(np.isfinite(examples.num_tokens[:, plan]).sum()),
         mean_score=float(scores[known].mean()) if known.any() else 0.0,
     )
     judged = known & np.isfinite(qualities)
@@ -91,7 +101,7 @@ def _record(
         return record
     kinds = np.array(examples.kinds)[judged]
     predicted, right = qualities[judged], scores[judged]
-    aurocs = list(auroc_by_kind(predicted, right, kinds).values())
+    aurocs = list(auroc_by_kind(predicted, right, kinds, folds[judged]).values())
     measured = {
         "skill": skill(predicted, right, _means(right, kinds)),
         "auroc": float(np.median(aurocs)) if aurocs else np.nan,

@@ -15,7 +15,7 @@ from tiercel.prediction.examples import Examples
 from tiercel.prediction.quality import anchors, exporting, manifest
 from tiercel.prediction.quality.anchor_fitting import fitted_anchors
 from tiercel.prediction.quality.exporting import About
-from tiercel.prediction.quality.judging import cross_validated, fitted, records
+from tiercel.prediction.quality.judging import cross_validated, fitted, folds_of, records
 from tiercel.prediction.quality.manifest import MODEL_FILE, QualityManifest
 from tiercel.prediction.quality.outcome_examples import Measured
 from tiercel.prediction.quality.session import Session
@@ -47,9 +47,10 @@ def train(measured: Measured, folder: Path, course: Course) -> QualityManifest:
     qualities = np.full(examples.scores.shape, np.nan)
     if course.num_folds:
         qualities = cross_validated(examples, whole, course.settings, course.seed, course.num_folds)
+    folds = folds_of(examples, course.seed, max(1, course.num_folds))
     fit = fitted(examples, whole, course.settings, course.seed)
     about = About(
-        plans=records(examples, whole, qualities),
+        plans=records(examples, whole, qualities, folds),
         tiers=measured.tiers,
         data_sha256={**measured.data_sha256, "examples": digest(examples)},
         num_prompts=num_prompts,

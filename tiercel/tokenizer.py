@@ -84,7 +84,9 @@ class Tokenizer:
         for text of users.
         """
         if not parse_special:
-            return list(self._bpe.encode(text, add_special_tokens=add_special).ids)
+            # A batch, as `encode` holds the GIL: a text of megabytes would stop the event loop.
+            (whole,) = self._bpe.encode_batch_fast([text], add_special_tokens=add_special)
+            return list(whole.ids)
         ids = list(self._bpe.encode("", add_special_tokens=add_special).ids)
         for piece in self._special_pattern.split(text):
             special = self._id_of_special.get(piece)

@@ -141,10 +141,12 @@ def test_an_unknown_plan_is_one_line_with_the_known_ones(tiercel):
     [
         (("generate",), "Missing argument"),
         (("generate", "  "), "the prompt is empty"),
+        (("generate", "caf\udce9"), "the prompt is not UTF-8"),
         (("generate", "a", "--plan", "target <- "), "expected the name of a tier"),
         (("generate", "a", "--raw", "--system", "b"), "no place for --system"),
         (("generate", "a", "--temperature", "-1"), "temperature"),
         (("generate", "a", "--max-new-tokens", "0"), "max-new-tokens"),
+        (("generate", "a", "--max-new-tokens", "10000000000"), "max-new-tokens"),
         (("up", "--config", "/no/such/file"), "/no/such/file"),
         (("nonsense",), "nonsense"),
     ],

@@ -37,7 +37,7 @@ def test_without_one_it_is_left_to_the_plan(tiercel, router):
         (("--rule", "block", "--strictness", "learned"), "only a lossy rule has a strictness"),
         (("--rule", "lax", "--strictness", "0.5"), "--rule is one of exact, rejection"),
         (("--rule", "exact", "--strictness", "0.5"), "exact has strictness 1"),
-        (("--strictness", "0.5"), "--rule is one of"),
+        (("--strictness", "0.5"), "give --rule too"),
     ],
 )
 def test_what_no_rule_can_be_is_bad_usage(tiercel, router, options, why):

@@ -1,5 +1,6 @@
 """Options that several commands share, and the requests that they make."""
 
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -16,6 +17,8 @@ from tiercel.types import Acceptance, Constraint, Message, Rule, SamplingParams,
 from tiercel.wire.requests import Prompt
 
 DEFAULT_ROUTER = "localhost:50050"
+_LARGEST = 2**32 - 1  # that a request has room for
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # what Python reads bytes as that are no UTF-8
 
 RouterOption = Annotated[
     str,
@@ -74,7 +77,9 @@ StrictnessOption = Annotated[
 ]
 KindOption = Annotated[str, typer.Option(help="Your own word for the kind of request.")]
 TemperatureOption = Annotated[float, typer.Option(min=0.0, help="0 takes the best token always.")]
-TopKOption = Annotated[int, typer.Option(min=0, help="Keep the k best tokens; 0 keeps all.")]
+TopKOption = Annotated[
+    int, typer.Option(min=0, max=_LARGEST, help="Keep the k best tokens; 0 keeps all.")
+]
 TopPOption = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="Keep the best tokens with this mass.")
 ]
@@ -82,7 +87,9 @@ SeedOption = Annotated[
     int | None,
     typer.Option(min=0, max=2**64 - 1, help="Seed of the sampling; drawn if not given."),
 ]
-MaxNewTokensOption = Annotated[int, typer.Option(min=1, help="Length limit of the answer.")]
+MaxNewTokensOption = Annotated[
+    int, typer.Option(min=1, max=_LARGEST, help="Length limit of the answer.")
+]
 StopOption = Annotated[
     list[str] | None, typer.Option(help="End before this text; may be given several times.")
 ]
@@ -134,6 +141,8 @@ def read_prompt(argument: str, *, system: str = "", raw: bool = False) -> Prompt
     text = sys.stdin.read() if argument == "-" else argument
     if not text.strip():
         raise typer.BadParameter("the prompt is empty")
+    if _NO_TEXT.search(text):
+        raise typer.BadParameter("the prompt is not UTF-8")
     if raw and system:
         raise typer.BadParameter("--raw has no place for --system")
     return text if raw else conversation(text, system=system)
@@ -149,6 +158,8 @@ def check_rule(rule: str, strictness: str) -> Acceptance | None:
     """Return what --rule and --strictness say, None for neither; what cannot be is bad usage."""
     if not rule and not strictness:
         return None
+    if not rule:
+        raise typer.BadParameter("--strictness is that of a rule: give --rule too")
     if rule not in [known.value for known in Rule]:
         known = ", ".join(one.value for one in Rule)
         raise typer.BadParameter(f"--rule is one of {known}")

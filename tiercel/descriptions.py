@@ -33,6 +33,9 @@ class DrafterRecord:
     num_rejected_tokens: float = 0.0
     latency_s: float = 0.0  # from asking for a block to having it
     draft_s_per_token: float = 0.0
+    # A look-up often has nothing to propose: how often it had a first token, and then one more.
+    start_rate: float = 0.0  # 0: not known
+    continue_rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,4 @@ class TierDescription:
     residency: Residency = Residency.UNSPECIFIED
     load_s: float = 0.0  # that loading the model took last; 0: not known
     memory_bytes: int = 0  # that the model takes, or took; 0: not known
+    mean_sessions: float = 0.0  # of the last seconds, the newest weighing most

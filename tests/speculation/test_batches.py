@@ -102,10 +102,23 @@ def prompts(count: int) -> list[list[int]]:
 
 async def test_what_waits_shares_a_pass(runner: ModelRunner, model: WatchedModel):
     tasks = await held(runner, model, *(turn(prompt) for prompt in prompts(8)))
+    assert runner.num_waiting_passes == 0, "another turn would share their pass"
     model.free.set()
     results = await asyncio.gather(*tasks)
     assert results == [alone([1, 2]), *(alone(prompt) for prompt in prompts(8))]
     assert model.passes == [[2], [len(prompt) for prompt in prompts(8)]]
+
+
+async def test_a_queue_is_as_long_as_the_passes_that_it_needs(
+    runner: ModelRunner, model: WatchedModel
+):
+    most = runner.description.max_batch_rows
+    full = [turn([index % 90 for index in range(most)]) for _ in range(3)]
+    tasks = await held(runner, model, *full, turn([1]))
+    assert runner.num_waiting_passes == 3
+    model.free.set()
+    await asyncio.gather(*tasks)
+    assert runner.num_waiting_passes == 0
 
 
 async def test_a_lone_session_starts_at_once(runner: ModelRunner, model: WatchedModel):

@@ -61,6 +61,9 @@ async def test_what_it_drafted_is_told_and_counted(fleet: Fleet) -> None:
     assert pair.num_accepted_tokens == sources.count("told") > 10
     assert got.tier("told").compute_s > 0
     assert got.tier("root").num_forward_passes == len(sources) - pair.num_accepted_tokens
+    (record,) = root.tier.describe().drafters
+    assert 0 < record.start_rate < 1, "at first there was nothing to look up"
+    assert record.num_accepted_tokens > 10
     # The last guesses are not counted: nothing came after them.
     assert guessed("told", "suffix", "accepted") - before > pair.num_accepted_tokens - 5
 

@@ -172,6 +172,9 @@ class Ready:
     def draft(self) -> Draft:
         return self._draft
 
+    def heard(self, draft: Draft) -> None:
+        assert draft == self._draft
+
 
 async def proposed(*drafts: Draft, most: int = 8, takes_trees: bool = True) -> Proposed:
     """What is verified where rows cost nothing that counts."""

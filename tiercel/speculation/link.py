@@ -90,6 +90,10 @@ class Link(Protocol):
         """Return up to when (monotonic clock) waiting for a draft pays; None if it does not."""
         ...
 
+    def heard(self, draft: Draft) -> None:
+        """Note what was there when a pass began; nothing, if it had nothing or came late."""
+        ...
+
     def late(self) -> None:
         """Note that the parent waited in vain."""
         ...

@@ -82,6 +82,8 @@ class Links:
             waited_for |= due
             if due and await self._wait(due, budget.left_s(costs.steps.plain_s)):
                 continue
+            for link in self._links:
+                link.heard(ready.get(link, NO_DRAFT))
             if not ready:
                 return Proposed(links=tuple(waited_for))
             most = budget.affordable(costs.steps, most, time.monotonic() - began)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from tiercel.draft_stream import Judgement
 from tiercel.errors import PlanRefused
+from tiercel.speculation.drafter_records import Proposals
 from tiercel.speculation.length import Costs
 from tiercel.speculation.link import Draft, Follow, Round
 from tiercel.speculation.lookup import Lookups, LookupSession
@@ -55,6 +56,7 @@ class LocalLink:
         self._costs: Costs | None = None
         self._draft, self._drafted_at = _NOTHING, 0
         self._compute_s = 0.0
+        self._proposals = Proposals()  # since they were told last
         self.replan(plan)
 
     @property
@@ -97,6 +99,12 @@ class LocalLink:
     def wait_until(self, costs: Costs) -> None:
         """Wait for nothing."""
 
+    def heard(self, draft: Draft) -> None:
+        """Tell what was proposed since the last time, also while the model was ahead."""
+        with self._lookups.lock:
+            proposals, self._proposals = self._proposals, Proposals()
+        self._request.records.proposed(self.plan.tier, proposals)
+
     def late(self) -> None:
         """Be never late."""
 
@@ -130,6 +138,7 @@ class LocalLink:
 
     async def close(self) -> None:
         """Leave what was committed to other sessions."""
+        self.heard(_NOTHING)
         self.cut(len(self._session.sequence))
         fingerprint, start = self._request.tokenizer_fingerprint, self._request.num_prompt_tokens
         output = self._session.sequence.tokens(start)
@@ -143,6 +152,7 @@ class LocalLink:
         if most <= 0:
             return _NOTHING
         found = self._sequence.propose(most, self._min_confidence())
+        self._proposals.note(most, len(found.tokens))
         self._compute_s += time.perf_counter() - began
         sources = (self.plan.tier,) * len(found.tokens)
         return Draft(tuple(found.tokens), sources, tuple(found.confidences))

@@ -188,13 +188,14 @@ class ModelTier:
             drafts=True,
             num_sessions=self.slots.num_taken,
             max_sessions=self.slots.most,
-            num_waiting_passes=self.runner.num_waiting,
+            num_waiting_passes=self.runner.num_waiting_passes,
             uptime_s=time.monotonic() - self._born,
             speed=self.runner.speed,
             drafters=self._records.all(),
             residency=self.residence.state,
             load_s=self.residence.load_s,
             memory_bytes=self.residence.memory_bytes,
+            mean_sessions=self.slots.mean_taken,
         )
 
     async def score(self, ask: ScoreAsk, deadline: float) -> Scores:

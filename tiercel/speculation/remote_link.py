@@ -7,6 +7,7 @@ import grpc
 
 from tiercel.draft_stream import Judgement, TokenSequence
 from tiercel.speculation.draft_stream_client import Arrival
+from tiercel.speculation.drafter_records import Proposals
 from tiercel.speculation.drafter_stream import DrafterStream
 from tiercel.speculation.hidden_states import HiddenFeed
 from tiercel.speculation.length import Costs, Length
@@ -92,6 +93,13 @@ class RemoteLink:
             return None
         self._pace.asked(time.monotonic())
         return self._pace.wait_until(costs.prefill_s, plain_s)
+
+    def heard(self, draft: Draft) -> None:
+        """Note what was there when a pass began, if the drafter was asked."""
+        if self.is_open and self._is_asked:
+            proposals = Proposals()
+            proposals.note(self._num_wanted, len(draft.token_ids))
+            self._request.records.proposed(self.plan.tier, proposals)
 
     def late(self) -> None:
         """Note that the parent does not wait any longer for this block."""

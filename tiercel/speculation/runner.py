@@ -50,6 +50,12 @@ class ModelRunner:
         return len(self._results)
 
     @property
+    def num_waiting_passes(self) -> int:
+        """For how many passes a turn that comes now waits; those that it shares do not count."""
+        most = self.description.max_batch_rows
+        return self._waiting.num_tokens // most if most else self.num_waiting
+
+    @property
     def row_cost(self) -> RowCost:
         """What a further token of a pass costs."""
         return self._passes.row_cost

@@ -48,6 +48,11 @@ class WaitingTurns:
         """Return how many wait."""
         return len(self._waiting)
 
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens wait."""
+        return sum(waiting.turn.num_left for waiting in self._waiting.values())
+
     def add(self, turn: Turn[Any]) -> None:
         """Add a turn, or the rest of one that a pass has taken a piece of."""
         now = self._clock()

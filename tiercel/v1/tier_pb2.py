@@ -25,41 +25,41 @@ _sym_db = _symbol_database.Default()
 from tiercel.v1 import decoding_pb2 as tiercel_dot_v1_dot_decoding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15tiercel/v1/tier.proto\x12\ntiercel.v1\x1a\x19tiercel/v1/decoding.proto\"\x11\n\x0f\x44\x65scribeRequest\"\xd8\x03\n\x10\x44\x65scribeResponse\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\r\n\x05\x64type\x18\x04 \x01(\t\x12\x13\n\x0bnumerics_id\x18\x05 \x01(\t\x12\x11\n\tbit_exact\x18\x06 \x01(\x08\x12\x1d\n\x15tokenizer_fingerprint\x18\x07 \x01(\t\x12\x12\n\nvocab_size\x18\x08 \x01(\r\x12\x12\n\nmax_length\x18\t \x01(\r\x12\x10\n\x08verifies\x18\n \x01(\x08\x12\x0e\n\x06\x64rafts\x18\x0b \x01(\x08\x12\x14\n\x0cnum_sessions\x18\x0c \x01(\r\x12\x14\n\x0cmax_sessions\x18\r \x01(\r\x12\x1a\n\x12num_waiting_passes\x18\x0e \x01(\r\x12\x10\n\x08uptime_s\x18\x0f \x01(\x01\x12 \n\x05speed\x18\x10 \x01(\x0b\x32\x11.tiercel.v1.Speed\x12+\n\x08\x64rafters\x18\x11 \x03(\x0b\x32\x19.tiercel.v1.DrafterRecord\x12(\n\tresidency\x18\x12 \x01(\x0e\x32\x15.tiercel.v1.Residency\x12\x0e\n\x06load_s\x18\x13 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x14 \x01(\x04\"^\n\x05Speed\x12\x0e\n\x06pass_s\x18\x01 \x01(\x01\x12\x18\n\x10pass_s_per_token\x18\x02 \x01(\x01\x12\x1b\n\x13prefill_s_per_token\x18\x03 \x01(\x01\x12\x0e\n\x06wait_s\x18\x04 \x01(\x01\"\x88\x01\n\rDrafterRecord\x12\x0f\n\x07\x64rafter\x18\x01 \x01(\t\x12\x1b\n\x13num_accepted_tokens\x18\x02 \x01(\x01\x12\x1b\n\x13num_rejected_tokens\x18\x03 \x01(\x01\x12\x11\n\tlatency_s\x18\x04 \x01(\x01\x12\x19\n\x11\x64raft_s_per_token\x18\x05 \x01(\x01\"&\n\x12SetResidentRequest\x12\x10\n\x08resident\x18\x01 \x01(\x08\"?\n\x13SetResidentResponse\x12(\n\tresidency\x18\x01 \x01(\x0e\x32\x15.tiercel.v1.Residency\"\x15\n\x13GetTokenizerRequest\"2\n\x14GetTokenizerResponse\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"K\n\x0c\x43ontinuation\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12#\n\x03ids\x18\x02 \x01(\x0b\x32\x14.tiercel.v1.TokenIdsH\x00\x42\x06\n\x04\x66orm\"\xbf\x01\n\x0cScoreRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\"\n\x06prompt\x18\x02 \x01(\x0b\x32\x12.tiercel.v1.Prompt\x12/\n\rcontinuations\x18\x03 \x03(\x0b\x32\x18.tiercel.v1.Continuation\x12,\n\x08sampling\x18\x04 \x01(\x0b\x32\x1a.tiercel.v1.SamplingParams\x12\x18\n\x10num_top_logprobs\x18\x05 \x01(\r\"i\n\rScoreResponse\x12\x35\n\rcontinuations\x18\x01 \x03(\x0b\x32\x1e.tiercel.v1.ScoredContinuation\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x13\n\x0bnumerics_id\x18\x03 \x01(\t\"\xa2\x01\n\x12ScoredContinuation\x12\x11\n\ttoken_ids\x18\x01 \x03(\r\x12*\n\x08logprobs\x18\x02 \x03(\x0b\x32\x18.tiercel.v1.TokenLogprob\x12)\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x18.tiercel.v1.ScoredChoice\x12\x11\n\tentropies\x18\x04 \x03(\x02\x12\x0f\n\x07margins\x18\x05 \x03(\x02\"@\n\x0cScoredChoice\x12\x15\n\x08token_id\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04prob\x18\x02 \x01(\x01\x42\x0b\n\t_token_id*\x80\x01\n\tResidency\x12\x19\n\x15RESIDENCY_UNSPECIFIED\x10\x00\x12\x16\n\x12RESIDENCY_RESIDENT\x10\x01\x12\x15\n\x11RESIDENCY_LOADING\x10\x02\x12\x12\n\x0eRESIDENCY_AWAY\x10\x03\x12\x15\n\x11RESIDENCY_LEAVING\x10\x04\x32\xb0\x02\n\x04Tier\x12\x45\n\x08\x44\x65scribe\x12\x1b.tiercel.v1.DescribeRequest\x1a\x1c.tiercel.v1.DescribeResponse\x12<\n\x05Score\x12\x18.tiercel.v1.ScoreRequest\x1a\x19.tiercel.v1.ScoreResponse\x12S\n\x0cGetTokenizer\x12\x1f.tiercel.v1.GetTokenizerRequest\x1a .tiercel.v1.GetTokenizerResponse0\x01\x12N\n\x0bSetResident\x12\x1e.tiercel.v1.SetResidentRequest\x1a\x1f.tiercel.v1.SetResidentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15tiercel/v1/tier.proto\x12\ntiercel.v1\x1a\x19tiercel/v1/decoding.proto\"\x11\n\x0f\x44\x65scribeRequest\"\xef\x03\n\x10\x44\x65scribeResponse\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\r\n\x05\x64type\x18\x04 \x01(\t\x12\x13\n\x0bnumerics_id\x18\x05 \x01(\t\x12\x11\n\tbit_exact\x18\x06 \x01(\x08\x12\x1d\n\x15tokenizer_fingerprint\x18\x07 \x01(\t\x12\x12\n\nvocab_size\x18\x08 \x01(\r\x12\x12\n\nmax_length\x18\t \x01(\r\x12\x10\n\x08verifies\x18\n \x01(\x08\x12\x0e\n\x06\x64rafts\x18\x0b \x01(\x08\x12\x14\n\x0cnum_sessions\x18\x0c \x01(\r\x12\x14\n\x0cmax_sessions\x18\r \x01(\r\x12\x1a\n\x12num_waiting_passes\x18\x0e \x01(\r\x12\x10\n\x08uptime_s\x18\x0f \x01(\x01\x12 \n\x05speed\x18\x10 \x01(\x0b\x32\x11.tiercel.v1.Speed\x12+\n\x08\x64rafters\x18\x11 \x03(\x0b\x32\x19.tiercel.v1.DrafterRecord\x12(\n\tresidency\x18\x12 \x01(\x0e\x32\x15.tiercel.v1.Residency\x12\x0e\n\x06load_s\x18\x13 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x14 \x01(\x04\x12\x15\n\rmean_sessions\x18\x15 \x01(\x01\"^\n\x05Speed\x12\x0e\n\x06pass_s\x18\x01 \x01(\x01\x12\x18\n\x10pass_s_per_token\x18\x02 \x01(\x01\x12\x1b\n\x13prefill_s_per_token\x18\x03 \x01(\x01\x12\x0e\n\x06wait_s\x18\x04 \x01(\x01\"\xb3\x01\n\rDrafterRecord\x12\x0f\n\x07\x64rafter\x18\x01 \x01(\t\x12\x1b\n\x13num_accepted_tokens\x18\x02 \x01(\x01\x12\x1b\n\x13num_rejected_tokens\x18\x03 \x01(\x01\x12\x11\n\tlatency_s\x18\x04 \x01(\x01\x12\x19\n\x11\x64raft_s_per_token\x18\x05 \x01(\x01\x12\x12\n\nstart_rate\x18\x06 \x01(\x01\x12\x15\n\rcontinue_rate\x18\x07 \x01(\x01\"&\n\x12SetResidentRequest\x12\x10\n\x08resident\x18\x01 \x01(\x08\"?\n\x13SetResidentResponse\x12(\n\tresidency\x18\x01 \x01(\x0e\x32\x15.tiercel.v1.Residency\"\x15\n\x13GetTokenizerRequest\"2\n\x14GetTokenizerResponse\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"K\n\x0c\x43ontinuation\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12#\n\x03ids\x18\x02 \x01(\x0b\x32\x14.tiercel.v1.TokenIdsH\x00\x42\x06\n\x04\x66orm\"\xbf\x01\n\x0cScoreRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\"\n\x06prompt\x18\x02 \x01(\x0b\x32\x12.tiercel.v1.Prompt\x12/\n\rcontinuations\x18\x03 \x03(\x0b\x32\x18.tiercel.v1.Continuation\x12,\n\x08sampling\x18\x04 \x01(\x0b\x32\x1a.tiercel.v1.SamplingParams\x12\x18\n\x10num_top_logprobs\x18\x05 \x01(\r\"i\n\rScoreResponse\x12\x35\n\rcontinuations\x18\x01 \x03(\x0b\x32\x1e.tiercel.v1.ScoredContinuation\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x13\n\x0bnumerics_id\x18\x03 \x01(\t\"\xa2\x01\n\x12ScoredContinuation\x12\x11\n\ttoken_ids\x18\x01 \x03(\r\x12*\n\x08logprobs\x18\x02 \x03(\x0b\x32\x18.tiercel.v1.TokenLogprob\x12)\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x18.tiercel.v1.ScoredChoice\x12\x11\n\tentropies\x18\x04 \x03(\x02\x12\x0f\n\x07margins\x18\x05 \x03(\x02\"@\n\x0cScoredChoice\x12\x15\n\x08token_id\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04prob\x18\x02 \x01(\x01\x42\x0b\n\t_token_id*\x80\x01\n\tResidency\x12\x19\n\x15RESIDENCY_UNSPECIFIED\x10\x00\x12\x16\n\x12RESIDENCY_RESIDENT\x10\x01\x12\x15\n\x11RESIDENCY_LOADING\x10\x02\x12\x12\n\x0eRESIDENCY_AWAY\x10\x03\x12\x15\n\x11RESIDENCY_LEAVING\x10\x04\x32\xb0\x02\n\x04Tier\x12\x45\n\x08\x44\x65scribe\x12\x1b.tiercel.v1.DescribeRequest\x1a\x1c.tiercel.v1.DescribeResponse\x12<\n\x05Score\x12\x18.tiercel.v1.ScoreRequest\x1a\x19.tiercel.v1.ScoreResponse\x12S\n\x0cGetTokenizer\x12\x1f.tiercel.v1.GetTokenizerRequest\x1a .tiercel.v1.GetTokenizerResponse0\x01\x12N\n\x0bSetResident\x12\x1e.tiercel.v1.SetResidentRequest\x1a\x1f.tiercel.v1.SetResidentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tiercel.v1.tier_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RESIDENCY']._serialized_start=1583
-  _globals['_RESIDENCY']._serialized_end=1711
+  _globals['_RESIDENCY']._serialized_start=1649
+  _globals['_RESIDENCY']._serialized_end=1777
   _globals['_DESCRIBEREQUEST']._serialized_start=64
   _globals['_DESCRIBEREQUEST']._serialized_end=81
   _globals['_DESCRIBERESPONSE']._serialized_start=84
-  _globals['_DESCRIBERESPONSE']._serialized_end=556
-  _globals['_SPEED']._serialized_start=558
-  _globals['_SPEED']._serialized_end=652
-  _globals['_DRAFTERRECORD']._serialized_start=655
-  _globals['_DRAFTERRECORD']._serialized_end=791
-  _globals['_SETRESIDENTREQUEST']._serialized_start=793
-  _globals['_SETRESIDENTREQUEST']._serialized_end=831
-  _globals['_SETRESIDENTRESPONSE']._serialized_start=833
-  _globals['_SETRESIDENTRESPONSE']._serialized_end=896
-  _globals['_GETTOKENIZERREQUEST']._serialized_start=898
-  _globals['_GETTOKENIZERREQUEST']._serialized_end=919
-  _globals['_GETTOKENIZERRESPONSE']._serialized_start=921
-  _globals['_GETTOKENIZERRESPONSE']._serialized_end=971
-  _globals['_CONTINUATION']._serialized_start=973
-  _globals['_CONTINUATION']._serialized_end=1048
-  _globals['_SCOREREQUEST']._serialized_start=1051
-  _globals['_SCOREREQUEST']._serialized_end=1242
-  _globals['_SCORERESPONSE']._serialized_start=1244
-  _globals['_SCORERESPONSE']._serialized_end=1349
-  _globals['_SCOREDCONTINUATION']._serialized_start=1352
-  _globals['_SCOREDCONTINUATION']._serialized_end=1514
-  _globals['_SCOREDCHOICE']._serialized_start=1516
-  _globals['_SCOREDCHOICE']._serialized_end=1580
-  _globals['_TIER']._serialized_start=1714
-  _globals['_TIER']._serialized_end=2018
+  _globals['_DESCRIBERESPONSE']._serialized_end=579
+  _globals['_SPEED']._serialized_start=581
+  _globals['_SPEED']._serialized_end=675
+  _globals['_DRAFTERRECORD']._serialized_start=678
+  _globals['_DRAFTERRECORD']._serialized_end=857
+  _globals['_SETRESIDENTREQUEST']._serialized_start=859
+  _globals['_SETRESIDENTREQUEST']._serialized_end=897
+  _globals['_SETRESIDENTRESPONSE']._serialized_start=899
+  _globals['_SETRESIDENTRESPONSE']._serialized_end=962
+  _globals['_GETTOKENIZERREQUEST']._serialized_start=964
+  _globals['_GETTOKENIZERREQUEST']._serialized_end=985
+  _globals['_GETTOKENIZERRESPONSE']._serialized_start=987
+  _globals['_GETTOKENIZERRESPONSE']._serialized_end=1037
+  _globals['_CONTINUATION']._serialized_start=1039
+  _globals['_CONTINUATION']._serialized_end=1114
+  _globals['_SCOREREQUEST']._serialized_start=1117
+  _globals['_SCOREREQUEST']._serialized_end=1308
+  _globals['_SCORERESPONSE']._serialized_start=1310
+  _globals['_SCORERESPONSE']._serialized_end=1415
+  _globals['_SCOREDCONTINUATION']._serialized_start=1418
+  _globals['_SCOREDCONTINUATION']._serialized_end=1580
+  _globals['_SCOREDCHOICE']._serialized_start=1582
+  _globals['_SCOREDCHOICE']._serialized_end=1646
+  _globals['_TIER']._serialized_start=1780
+  _globals['_TIER']._serialized_end=2084
 # @@protoc_insertion_point(module_scope)

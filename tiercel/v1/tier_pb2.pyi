@@ -95,6 +95,7 @@ class DescribeResponse(_message.Message):
     RESIDENCY_FIELD_NUMBER: _builtins.int
     LOAD_S_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    MEAN_SESSIONS_FIELD_NUMBER: _builtins.int
     tier: _builtins.str
     """The tier's name."""
     model: _builtins.str
@@ -122,7 +123,7 @@ class DescribeResponse(_message.Message):
     max_sessions: _builtins.int
     """Sessions that may be open at once."""
     num_waiting_passes: _builtins.int
-    """Forward passes waiting for the model now."""
+    """Forward passes for which another one would have to wait now. Those it would share do not count."""
     uptime_s: _builtins.float
     """Seconds since the replica started."""
     residency: Global___Residency.ValueType
@@ -131,6 +132,8 @@ class DescribeResponse(_message.Message):
     """Seconds that loading it took last; 0: not known."""
     memory_bytes: _builtins.int
     """Bytes that it takes, or took, in memory; 0: not known."""
+    mean_sessions: _builtins.float
+    """Sessions that were open in the last seconds, on average; the newest seconds weigh most."""
     @_builtins.property
     def speed(self) -> Global___Speed:
         """How fast it is, as measured here of late."""
@@ -162,10 +165,11 @@ class DescribeResponse(_message.Message):
         residency: Global___Residency.ValueType = ...,
         load_s: _builtins.float = ...,
         memory_bytes: _builtins.int = ...,
+        mean_sessions: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["speed", b"speed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bit_exact", b"bit_exact", "drafters", b"drafters", "drafts", b"drafts", "dtype", b"dtype", "engine", b"engine", "load_s", b"load_s", "max_length", b"max_length", "max_sessions", b"max_sessions", "memory_bytes", b"memory_bytes", "model", b"model", "num_sessions", b"num_sessions", "num_waiting_passes", b"num_waiting_passes", "numerics_id", b"numerics_id", "residency", b"residency", "speed", b"speed", "tier", b"tier", "tokenizer_fingerprint", b"tokenizer_fingerprint", "uptime_s", b"uptime_s", "verifies", b"verifies", "vocab_size", b"vocab_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bit_exact", b"bit_exact", "drafters", b"drafters", "drafts", b"drafts", "dtype", b"dtype", "engine", b"engine", "load_s", b"load_s", "max_length", b"max_length", "max_sessions", b"max_sessions", "mean_sessions", b"mean_sessions", "memory_bytes", b"memory_bytes", "model", b"model", "num_sessions", b"num_sessions", "num_waiting_passes", b"num_waiting_passes", "numerics_id", b"numerics_id", "residency", b"residency", "speed", b"speed", "tier", b"tier", "tokenizer_fingerprint", b"tokenizer_fingerprint", "uptime_s", b"uptime_s", "verifies", b"verifies", "vocab_size", b"vocab_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -216,6 +220,8 @@ class DrafterRecord(_message.Message):
     NUM_REJECTED_TOKENS_FIELD_NUMBER: _builtins.int
     LATENCY_S_FIELD_NUMBER: _builtins.int
     DRAFT_S_PER_TOKEN_FIELD_NUMBER: _builtins.int
+    START_RATE_FIELD_NUMBER: _builtins.int
+    CONTINUE_RATE_FIELD_NUMBER: _builtins.int
     drafter: _builtins.str
     """Name of the drafting tier."""
     num_accepted_tokens: _builtins.float
@@ -226,6 +232,10 @@ class DrafterRecord(_message.Message):
     """Seconds from asking for a block to having it."""
     draft_s_per_token: _builtins.float
     """Its own seconds for each token."""
+    start_rate: _builtins.float
+    """In what share of the passes for which it was asked it had a first token; 0: not known."""
+    continue_rate: _builtins.float
+    """How often there was one more token after it, as often as one was asked for; 0: not known."""
     def __init__(
         self,
         *,
@@ -234,10 +244,12 @@ class DrafterRecord(_message.Message):
         num_rejected_tokens: _builtins.float = ...,
         latency_s: _builtins.float = ...,
         draft_s_per_token: _builtins.float = ...,
+        start_rate: _builtins.float = ...,
+        continue_rate: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft_s_per_token", b"draft_s_per_token", "drafter", b"drafter", "latency_s", b"latency_s", "num_accepted_tokens", b"num_accepted_tokens", "num_rejected_tokens", b"num_rejected_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["continue_rate", b"continue_rate", "draft_s_per_token", b"draft_s_per_token", "drafter", b"drafter", "latency_s", b"latency_s", "num_accepted_tokens", b"num_accepted_tokens", "num_rejected_tokens", b"num_rejected_tokens", "start_rate", b"start_rate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -87,8 +87,9 @@ class ChainTimes:
                 return None
             length = drafter.num_speculative_tokens
             trip_s = self._round_trip_s(drafter.tier, verifier, length)
-            levels.append(Level(step, rate, trip_s))
-            priced.append(Level(Priced(step, self._price(verifier)), rate))
+            proposes = self._proposal_rates(drafter.tier, verifier)
+            levels.append(Level(step, rate, trip_s, *proposes))
+            priced.append(Level(Priced(step, self._price(verifier)), rate, 0.0, *proposes))
         draft_s = self._draft_s(path[-1], path[-2], kind)
         if draft_s is None:
             return None
@@ -168,6 +169,14 @@ class ChainTimes:
             if one.latency_s > 0
         ]
         return max(0.0, min(trips, default=0.0))
+
+    def _proposal_rates(self, drafter: str, parent: Plan) -> tuple[float, float]:
+        """Return how often there is a first token, and then one more; always, where not known."""
+        records = list(self._records(drafter, parent))
+        if not records:
+            return 1.0, 1.0
+        known = max(records, key=_num_judged)
+        return known.start_rate or 1.0, known.continue_rate or 1.0
 
     def _records(self, drafter: str, parent: Plan) -> Iterator[DrafterRecord]:
         for about in self._descriptions(parent):

@@ -60,7 +60,7 @@ class Step:
         A draft token keeps all of them waiting. Who counts only his own would have everybody draft
         where nobody should.
         """
-        further_s = self.pass_s_per_token * self.num_sessions * (num_tokens - 1)
+        further_s = self.pass_s_per_token * (self.num_sessions * num_tokens - 1)
         return self.wait_s + self.pass_s + further_s
 
 
@@ -81,14 +81,19 @@ def worked(step: Step, num_tokens: int) -> float:
 
 
 def step_of(about: TierDescription) -> Step:
-    """Return the times of a replica as it describes them."""
+    """Return the times of a replica as it describes them.
+
+    Requests that come in waves find few sessions there and are soon among many: those of the last
+    seconds count as well.
+    """
     speed = about.speed
-    waiting_s = speed.wait_s if about.num_sessions else 0.0
+    num_sessions = max(about.num_sessions, round(about.mean_sessions))
+    waiting_s = speed.wait_s if num_sessions else 0.0
     return Step(
         pass_s=speed.pass_s,
         pass_s_per_token=speed.pass_s_per_token,
         wait_s=max(waiting_s, about.num_waiting_passes * speed.pass_s),
         prompt_token_s=speed.prefill_s_per_token,
         load_s=about.load_s if about.residency in _NOT_HERE else 0.0,
-        num_sessions=max(1, about.num_sessions),
+        num_sessions=max(1, num_sessions),
     )

@@ -33,7 +33,12 @@ def test_the_example_does_what_it_says(mine):
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("nowhere:x", "cannot be imported"), ("math:x", "cannot be"), ("math:pi", "is no factory")],
+    [
+        ("nowhere:x", "cannot be imported"),
+        ("math:x", "cannot be"),
+        ("math:pi", "is no factory"),
+        ("builtins:repr", "makes no policy"),
+    ],
 )
 def test_what_is_no_factory_is_refused(name, why):
     with pytest.raises(InvalidRequest, match=f"policy='{name}': {why}"):

@@ -76,6 +76,14 @@ def test_a_plan_without_odds_is_never_drawn():
     assert short.drawn(0.99999999) == "b"
 
 
+@pytest.mark.parametrize(
+    "probabilities", [{}, {"a": 0.5}, {"a": 1.5, "b": -0.5}, {"a": float("nan")}, {"a": 1, "b": 1}]
+)
+def test_what_does_not_add_up_to_one_are_no_odds(probabilities):
+    with pytest.raises(ValueError, match="add up to 1"):
+        Odds(probabilities, "")
+
+
 def test_without_exploration_nothing_is_mixed():
     seen = situation(cost_weight=0.0)
     assert Exploring(Utility(), 0.0).weigh(seen) == Utility().weigh(seen)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Features = NDArray[np.float32]
 
+_ROUNDING = 1e-6  # by which a sum of odds may miss 1
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -66,13 +68,18 @@ class Odds:
     """The probability of each plan, and why.
 
     `forced`: why there was no choice. `insufficient_evidence`: a quality was asked for of which
-    too little is known.
+    too little is known. Raises ValueError for what are no odds.
     """
 
     probabilities: Mapping[str, float]  # adds up to 1
     reason: str
     forced: str = ""
     insufficient_evidence: bool = False
+
+    def __post_init__(self) -> None:
+        values = self.probabilities.values()
+        if not (min(values, default=-1.0) >= 0.0 and abs(sum(values) - 1.0) < _ROUNDING):
+            raise ValueError(f"no odds, which add up to 1: {dict(self.probabilities)}")
 
     @classmethod
     def certain(

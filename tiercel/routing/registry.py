@@ -45,7 +45,7 @@ def make(name: str, settings: PolicySettings) -> Policy:
     fit.
     """
     if ":" in name:
-        return cast(Factory, imported("policy", name))(settings)
+        return _of_ones_own(name, settings)
     if name not in POLICIES:
         raise NotFound(f"no policy {name!r}; the policies are {', '.join(POLICIES)}")
     return POLICIES[name](settings)
@@ -64,6 +64,13 @@ def imported(what: str, name: str, kind: str = "factory") -> Callable[..., objec
     if not callable(factory):
         raise InvalidRequest(what, name, f"is no {kind}: it cannot be called")
     return cast(Callable[..., object], factory)
+
+
+def _of_ones_own(name: str, settings: PolicySettings) -> Policy:
+    policy = cast(Factory, imported("policy", name))(settings)
+    if not hasattr(policy, "weigh"):
+        raise InvalidRequest("policy", name, f"makes no policy: {policy!r} has no weigh")
+    return policy
 
 
 def _metallm(settings: PolicySettings) -> Policy:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-EXTRAS = "torch,train,specialise,dev"
+EXTRAS = "torch,train,embedding,specialise,dev"
 # The newest torch that has a build for the CPU alone where this project is tested; newer ones
 # would draw gigabytes of CUDA packages.
 DELIBERATE = ["torch==2.13.0"]

@@ -1,11 +1,13 @@
 """`tiercel train quality`: an outcome matrix in, a predictor of quality out; and a tier added."""
 
 import json
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
 from tests.cli.conftest import has_one_line
 from tests.prediction.quality.test_outcome_examples import add, rows
+from tests.prediction.quality.tiny_encoder import encoder
 from tiercel.prediction.quality import QualityPredictor
 
 pytest.importorskip("scipy", reason="needs the extra `train`")
@@ -45,6 +47,30 @@ def test_it_learns_from_outcomes_and_adds_a_tier(tiercel, folders, tmp_path):
     quality = predictor.predict(letter, temperature=0.0, max_new_tokens=1).quality
     assert quality["small"] < 0.3
     assert min(quality["large"], quality["new"]) > 0.7
+
+
+def test_with_an_embedding_its_record_is_kept_and_anchors_are_embedded_too(
+    tiercel, folders, tmp_path, monkeypatch
+):
+    tiny = encoder(tmp_path / "encoder")
+    monkeypatch.setattr("tiercel.prediction.quality.embedding.installed", lambda: tiny)
+    out = ("--out", str(tmp_path / "predictor"))
+    columns = ("--plan", "small", "--plan", "large", "--folds", "0")
+    result = tiercel("train", "quality", *folders, *out, *columns, "--embedding", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["embedding"] == tiny.record.model_dump()
+    result = tiercel("train", "quality", *folders, *out, "--anchors", "new")
+    assert result.exit_code == 0, result.stderr
+    assert QualityPredictor.load(tmp_path / "predictor", embedding=tiny).manifest.added
+
+
+def test_an_embedding_that_is_not_installed_is_one_line(tiercel, folders, tmp_path, monkeypatch):
+    def nothing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("tiercel.prediction.quality.embedding.distribution", nothing)
+    result = tiercel("train", "quality", *folders, "--out", str(tmp_path), "--embedding")
+    assert has_one_line(result, 1, "pip install 'tiercel[embedding]'")
 
 
 def test_what_cannot_be_learned_from_is_one_line(tiercel, folders, tmp_path):

@@ -1,6 +1,7 @@
 """From data files to a report: tables that are read, and what the command writes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,20 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.evaluation.conftest import data_folder
-from tests.evaluation.frontier_tables import Said, knowing, table_of
+from tests.evaluation.frontier_tables import Said, folds_of, knowing, replayed, table_of
+from tests.prediction.quality.tiny_encoder import encoder
 from tiercel.cli.evaluation import app
-from tiercel.errors import InvalidRequest
+from tiercel.errors import InvalidRequest, ModelUnavailable
+from tiercel.evaluation.frontier.ablations import ablated
 from tiercel.evaluation.frontier.experiment import Settings, evaluated
 from tiercel.evaluation.frontier.markdown import markdown
 from tiercel.evaluation.frontier.matrix_tables import LETTERS, LOSSY, matrix_table
 from tiercel.evaluation.frontier.recorded_pair import PRICES, read_recorded_pair
+from tiercel.evaluation.frontier.sweeps import Oracle, Sweep, predicted
+from tiercel.evaluation.frontier.table import Table
 from tiercel.evaluation.matrix import read_matrix
 from tiercel.evaluation.step_cost import StepTimes, TierTimes
-from tiercel.prediction.quality.featuriser import NUM_BUCKETS
+from tiercel.prediction.quality.featuriser import NUM_BUCKETS, NUM_FEATURES
 
 WEAK, STRONG = PRICES
 
@@ -115,10 +120,41 @@ def test_a_report_holds_every_part():
     assert report.predictions[0].median_auroc_within_kind > 0.55
     assert report.luck.num_samples == 3
     assert {one.name for one in report.ablations} >= {"whole", "hashed n-grams only"}
-    assert any(one.name.startswith("cascade of 3") for one in report.ablations)
+    closed = {one.name: one.gap_closed.mean for one in report.ablations}
+    assert not any("MiniLM" in name for name in closed)
+    assert closed["told 32 tokens of every plan for nothing"] == closed["whole"]  # it reads none
+    cascades = ("cascade of 3: small, middle, large", "cascade of 3 without evidence")
+    assert closed[cascades[1]] < closed[cascades[0]] - 0.1
     text = markdown(report, ["a.png"])
     for title in ("Gap closed", "By kind", "Data sets left out", "Luck", "Ablations", "Made with"):
         assert f"## {title}" in text
+
+
+def test_an_embedding_stands_beside_the_n_grams_or_replaces_them():
+    table = table_of(200, num_plans=2)
+    chances, misled = table.examples.features, np.zeros((200, 4), np.float32)
+    misled[:, :2] = np.random.default_rng(0).random((200, 2))
+
+    def reading(train, calibration) -> Said:
+        return Said(lambda rows: rows[:, :2] + (rows[:, 4:6] if rows.shape[1] > 4 else 0))
+
+    def closed(features: np.ndarray, embedded: np.ndarray | None) -> dict[str, float]:
+        none = np.zeros((200, 2, 0), np.float32)
+        own = replace(table, examples=replace(table.examples, features=features, evidence=none))
+        own = replace(own, prefixes={})
+        folds = folds_of(own, reading)
+        whole, oracle = (replayed(one, folds) for one in (Sweep("u", predicted), Oracle()))
+        found = ablated(
+            own, folds, whole, oracle, num_signals=2, num_replicates=50, embedded=embedded
+        )
+        return {one.name: one.gap_closed.mean for one in found}
+
+    told = closed(misled, chances[:, :2])
+    assert told["MiniLM in place of hashed n-grams"] > told["MiniLM beside hashed n-grams"]
+    assert told["MiniLM in place of hashed n-grams"] > told["whole"] + 0.1
+    # What is told beside blind features is as good as if the features told it themselves.
+    right = np.hstack((chances[:, :2], np.zeros((200, 2), np.float32)))
+    assert told["MiniLM in place of hashed n-grams"] == closed(right, None)["whole"]
 
 
 def reading_one_word(train, calibration, *, settings, seed: int) -> Said:
@@ -152,6 +188,36 @@ def test_the_command_writes_json_markdown_and_figures(
         for name in ("frontier", "reliability", "shares", "places")
     }
     assert "| utility |" in (out / "frontier-recorded-pair.md").read_text()
+
+
+def test_ablations_look_at_an_embedding_if_one_is_installed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def seen_by_then(table: Table, settings: Settings, told: object) -> None:
+        seen.append((table, settings.embedded))
+        raise ValueError("enough was seen")
+
+    def missing() -> None:
+        raise ModelUnavailable("it is not installed")
+
+    def told(*flags: str) -> str:
+        command = ["frontier", "--data", str(folder), "--table", "recorded-pair", *flags]
+        return CliRunner().invoke(app, command).output
+
+    seen: list[tuple[Table, np.ndarray | None]] = []
+    monkeypatch.setattr("tiercel.evaluation.frontier.experiment.evaluated", seen_by_then)
+    tiny = encoder(tmp_path)
+    installed = "tiercel.prediction.quality.embedding.installed"
+    monkeypatch.setattr(installed, lambda: tiny)
+    assert "no ablation" not in told("--ablations") + told()
+    monkeypatch.setattr(installed, missing)
+    assert "no ablation of an embedding: it is not installed" in told("--ablations")
+    (table, embedded), *others = seen
+    assert embedded is not None
+    assert (embedded == np.stack([tiny(text) for text in table.texts])).all()
+    assert embedded[:, 2].tolist() == [float("prove" in text) for text in table.texts]
+    assert [one for _, one in others] == [None, None]
+    assert {one.examples.features.shape for one, _ in seen} == {(100, NUM_FEATURES)}
 
 
 @pytest.mark.parametrize("price", ["gpt", "gpt=", "gpt=-1", "=1"])

@@ -17,9 +17,12 @@ from tiercel.cli.replay_tables import (
     read_table,
 )
 from tiercel.cli.running import fail, tell_failures
+from tiercel.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     from tiercel.evaluation.frontier.experiment import Report, Settings
+    from tiercel.evaluation.frontier.table import Floats
+    from tiercel.prediction.quality.embedding import Embedding
 
 _HEAD = ("contender", ">gap closed", ">95 %", ">area over static", ">95 %")
 
@@ -51,9 +54,11 @@ def frontier(
     """Compare policies and baselines: area, gap closed to the oracle, with intervals."""
     # Not at the top: other commands start without what fits models.
     from tiercel.evaluation.frontier.experiment import evaluated
+    from tiercel.prediction.quality.featuriser import NUM_FEATURES
 
     output = Output()
     with tell_failures():
+        embedding = _embedding(output) if ablations else None
         with output.working("reading"):
             found = read_table(
                 table,
@@ -62,9 +67,11 @@ def frontier(
                 step_times=step_times,
                 price=price,
                 leave_out=leave_out,
+                embedding=embedding,
             )
+        found, embedded = found.features_apart(NUM_FEATURES)
         charged = overhead if overhead is not None else _decision(table)
-        settings = _settings(charged, seed, ablations)
+        settings = _settings(charged, seed, ablations, embedded if embedding else None)
         try:
             result = evaluated(found, settings, output.note)
         except ValueError as error:
@@ -78,7 +85,17 @@ def _decision(table: TableName) -> float:
     return 0.0 if table is TableName.RECORDED_PAIR else 0.001
 
 
-def _settings(overhead: float, seed: int, ablations: bool) -> "Settings":
+def _embedding(output: Output) -> "Embedding | None":
+    from tiercel.prediction.quality.embedding import installed
+
+    try:
+        return installed()
+    except ModelUnavailable as error:
+        output.note(f"no ablation of an embedding: {error}")
+        return None
+
+
+def _settings(overhead: float, seed: int, ablations: bool, embedded: "Floats | None") -> "Settings":
     from tiercel.evaluation.frontier.experiment import Settings
     from tiercel.prediction.quality.featuriser import NUM_BUCKETS, NUM_FEATURES
 
@@ -88,6 +105,7 @@ def _settings(overhead: float, seed: int, ablations: bool) -> "Settings":
         overhead=overhead,
         seed=seed,
         with_ablations=ablations,
+        embedded=embedded,
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tiercel.evaluation.frontier.table import Table
     from tiercel.evaluation.matrix import Cells
     from tiercel.evaluation.step_cost import StepTimes
+    from tiercel.prediction.quality.featuriser import Embedder
 
 _RECORDED_SETS = ("gsm8k_test", "mmlu_test")
 
@@ -55,11 +56,15 @@ def read_table(
     step_times: Path | None = None,
     price: list[str] | None = None,
     leave_out: list[str] | None = None,
+    embedding: "Embedder | None" = None,
 ) -> "Table":
-    """Return a table; raises InvalidRequest for one that cannot be read."""
+    """Return a table, whose features end with the prompts' embeddings if there is an embedder.
+
+    Raises InvalidRequest for one that cannot be read.
+    """
     if table is TableName.RECORDED_PAIR:
-        return _recorded_pair(data, _prices(price or []))
-    return _of_matrix(table, data, out, step_times, leave_out or [])
+        return _recorded_pair(data, _prices(price or []), embedding)
+    return _of_matrix(table, data, out, step_times, leave_out or [], embedding)
 
 
 def read_step_times(out: Path, step_times: Path | None) -> "StepTimes":
@@ -78,17 +83,25 @@ def fitter(seed: int) -> "Fitter":
     )
 
 
-def _recorded_pair(data: Path, prices: dict[str, float]) -> "Table":
+def _recorded_pair(data: Path, prices: dict[str, float], embedding: "Embedder | None") -> "Table":
     from tiercel.evaluation.frontier.recorded_pair import PRICES, read_recorded_pair
     from tiercel.prediction.quality import features
 
     return read_recorded_pair(
-        data, _RECORDED_SETS, lambda text: features(text, temperature=0.0), prices or PRICES
+        data,
+        _RECORDED_SETS,
+        lambda text: features(text, temperature=0.0, embedding=embedding),
+        prices or PRICES,
     )
 
 
 def _of_matrix(
-    table: TableName, data: Path, out: Path, step_times: Path | None, leave_out: list[str]
+    table: TableName,
+    data: Path,
+    out: Path,
+    step_times: Path | None,
+    leave_out: list[str],
+    embedding: "Embedder | None",
 ) -> "Table":
     from tiercel.evaluation.frontier.matrix_tables import LETTERS, LOSSY, TEXTS, matrix_table
     from tiercel.prediction.quality import features
@@ -99,7 +112,7 @@ def _of_matrix(
         _cells(out, leave_out),
         data,
         read_step_times(out, step_times),
-        lambda messages: features(tuple(messages), temperature=0.0),
+        lambda messages: features(tuple(messages), temperature=0.0, embedding=embedding),
     )
 
 

@@ -13,6 +13,7 @@ from tiercel.cli.running import fail, tell_failures
 from tiercel.cli.statistics import number
 
 if TYPE_CHECKING:
+    from tiercel.prediction.quality.embedding import Embedding
     from tiercel.prediction.quality.manifest import PlanRecord, QualityManifest
     from tiercel.prediction.quality.outcome_examples import Measured
 
@@ -42,6 +43,10 @@ def quality(
     plan: Annotated[
         list[str] | None, typer.Option("--plan", help="A column; several times. Without it: all.")
     ] = None,
+    embedding: Annotated[
+        bool,
+        typer.Option("--embedding", help="Read prompts with MiniLM too; the extra `embedding`."),
+    ] = False,
     anchors: Annotated[
         str, typer.Option(help="Train nothing: add this tier to --out by its outcomes.")
     ] = "",
@@ -62,7 +67,10 @@ def quality(
 
     output = Output()
     with tell_failures():
-        measured = _measured(matrix, outcomes, data, [anchors] if anchors else plan)
+        with output.working("reading"):
+            encoder = _encoder(out, embedding, anchors)
+            plans = [anchors] if anchors else plan
+            measured = _measured(matrix, outcomes, data, plans, encoder)
         with output.working("fitting"):
             if anchors:
                 manifest = add_tier(out, measured, anchors, settings=QualitySettings())
@@ -75,15 +83,29 @@ def quality(
 
 
 def _measured(
-    matrix: MatrixName, outcomes: Path, data: Path, plans: list[str] | None
+    matrix: MatrixName,
+    outcomes: Path,
+    data: Path,
+    plans: list[str] | None,
+    embedding: "Embedding | None",
 ) -> "Measured":
     from tiercel.evaluation.matrix import read_matrix
     from tiercel.prediction.quality.outcome_examples import read_examples
     from tiercel.prediction.quality.recorded_examples import read_recorded
 
     if matrix is MatrixName.ROUTELLM:
-        return read_recorded(data)
-    return read_examples(read_matrix(outcomes), data, plans=plans)
+        return read_recorded(data, embedding=embedding)
+    return read_examples(read_matrix(outcomes), data, plans=plans, embedding=embedding)
+
+
+def _encoder(out: Path, wanted: bool, anchors: str) -> "Embedding | None":
+    """Return what embeds prompts; of anchors what the predictor in `out` was fitted with."""
+    from tiercel.prediction.quality.embedding import installed
+    from tiercel.prediction.quality.manifest import read
+
+    if anchors:
+        wanted = read(out).embedding is not None
+    return installed() if wanted else None
 
 
 def _show(output: Output, manifest: "QualityManifest", out: Path) -> None:

@@ -25,7 +25,7 @@ from tiercel.evaluation.frontier.provenance import Provenance, provenance
 from tiercel.evaluation.frontier.replicates import REPLICATES, holm
 from tiercel.evaluation.frontier.shares import Place, Shares, places, routing_shares
 from tiercel.evaluation.frontier.sweeps import Oracle, Sweep, predicted
-from tiercel.evaluation.frontier.table import Table
+from tiercel.evaluation.frontier.table import Floats, Table
 
 Told = Callable[[str], None]
 
@@ -41,6 +41,7 @@ class Settings:
     with_ablations: bool = False
     num_replicates: int = REPLICATES
     num_weights: int = 20  # for which stopping rules are fitted
+    embedded: Floats | None = None  # [n, size], of the prompts; only ablations look at it
 
     def compared(self, table: Table, points: Mapping[str, Points]) -> Comparison:
         """Return the figures of some points."""
@@ -210,5 +211,6 @@ def _ablations(
         num_signals=settings.num_signals,
         num_weights=settings.num_weights,
         num_replicates=settings.num_replicates,
+        embedded=settings.embedded,
     )
     return tuple(found)

@@ -83,6 +83,12 @@ class Table:
             prefixes=prefixes,
         )
 
+    def features_apart(self, count: int) -> tuple["Table", Floats]:
+        """Return the table with the first `count` features, and those after them, [n, rest]."""
+        features = self.examples.features
+        first = replace(self.examples, features=features[:, :count])
+        return replace(self, examples=first), features[:, count:]
+
     def plans(self, columns: Sequence[int]) -> "Table":
         """Return the same prompts with some of the plans."""
         at, old = list(columns), self.examples

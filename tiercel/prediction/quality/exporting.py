@@ -10,6 +10,7 @@ from tiercel.prediction.quality.featuriser import definition_hash
 from tiercel.prediction.quality.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
+    EmbeddingRecord,
     PlanRecord,
     QualityManifest,
     TierRecord,
@@ -32,12 +33,14 @@ class About:
     kinds: tuple[str, ...]
     seed: int
     note: str = ""
+    embedding: EmbeddingRecord | None = None
 
 
 def export(model: "QualityModel", folder: Path, about: About) -> QualityManifest:
     """Write model and manifest to `folder`, and return the manifest."""
     manifest = QualityManifest(
         features_hash=definition_hash(),
+        embedding=about.embedding,
         evidence_names=EVIDENCE_NAMES if model.informed_calibrations else (),
         plans=about.plans,
         pairs=model.pair_names,

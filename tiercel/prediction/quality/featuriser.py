@@ -5,6 +5,7 @@ of its conversation. Pinned: a model names the definition that it was fitted on.
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -20,6 +21,8 @@ from tiercel.types import Message
 from tiercel.wire.requests import Prompt, TokenIds
 
 Floats = NDArray[np.float32]
+Embedder = Callable[[str], Floats]
+"""Returns the embedding of a text, [size]."""
 
 VERSION = 3
 NUM_BUCKETS = 8192
@@ -39,9 +42,16 @@ class Conversation:
 
 
 def features(
-    prompt: Prompt, *, temperature: float, conversation: Conversation | None = None
+    prompt: Prompt,
+    *,
+    temperature: float,
+    conversation: Conversation | None = None,
+    embedding: Embedder | None = None,
 ) -> Floats:
-    """Return a row of shape [NUM_FEATURES]: n-grams of the last message, then signals."""
+    """Return a row of shape [NUM_FEATURES]: n-grams of the last message, then signals.
+
+    With an embedder, [NUM_FEATURES + size]: the embedding of that message comes last.
+    """
     text, history = _last_message(prompt)
     session = conversation or Conversation()
     row = np.zeros(NUM_FEATURES, np.float32)
@@ -59,7 +69,7 @@ def features(
         float(isinstance(prompt, TokenIds)),
         temperature,
     )
-    return row
+    return row if embedding is None else np.concatenate((row, embedding(_cut(text))))
 
 
 @cache
@@ -91,12 +101,14 @@ def _last_message(prompt: Prompt) -> tuple[str, tuple[Message, ...]]:
 
 def _bucket_counts(text: str) -> Counter[int]:
     """Return how many words and pairs of words fall into each bucket."""
-    if len(text) > _HEAD + _TAIL:
-        text = f"{text[:_HEAD]} {text[-_TAIL:]}"
-    words = _WORD.findall(text.lower())
+    words = _WORD.findall(_cut(text).lower())
     counts = Counter(map(_bucket, words))
     counts.update(_bucket(f"{one} {two}") for one, two in pairwise(words))
     return counts
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]} {text[-_TAIL:]}"
 
 
 @lru_cache(maxsize=1 << 15)

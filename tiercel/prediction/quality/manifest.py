@@ -39,6 +39,15 @@ class PlanRecord(Section):
     calibration_error: float | None = None
 
 
+class EmbeddingRecord(Section):
+    """The encoder whose embedding of a text stands behind its other features."""
+
+    name: str
+    model_sha256: str
+    tokenizer_sha256: str
+    size: int
+
+
 class AddedTier(Section):
     """A tier that was not trained on: its scores on anchor prompts stand in a file of their own."""
 
@@ -57,6 +66,7 @@ class QualityManifest(OfModel):
     format: Literal[2] = 2
     features_version: int = featuriser.VERSION
     features_hash: str
+    embedding: EmbeddingRecord | None = None  # none: hashed words and signals are all
     evidence_version: int = EVIDENCE_VERSION
     evidence_names: tuple[str, ...]  # none: predictions are from the prompt alone
     plans: tuple[PlanRecord, ...]

@@ -17,8 +17,9 @@ from tiercel.evaluation.matrix import Cells
 from tiercel.evaluation.outcomes import Outcome
 from tiercel.evaluation.sets import SETS
 from tiercel.prediction.examples import Examples
+from tiercel.prediction.quality.embedding import Embedding
 from tiercel.prediction.quality.featuriser import features
-from tiercel.prediction.quality.manifest import TierRecord
+from tiercel.prediction.quality.manifest import EmbeddingRecord, TierRecord
 from tiercel.stopping.evidence import EVIDENCE_NAMES, PREFIXES, evidence_vector
 from tiercel.types import FinishReason
 
@@ -42,6 +43,7 @@ class Measured:
     asked: tuple[Asked, ...]
     tiers: Mapping[str, TierRecord]
     data_sha256: Mapping[str, str]
+    embedding: EmbeddingRecord | None = None  # of which the features hold one
 
     @property
     def greedy(self) -> NDArray[np.bool_]:
@@ -50,7 +52,11 @@ class Measured:
 
 
 def read_examples(
-    cells: Sequence[Cells], data: Path, *, plans: Sequence[str] | None = None
+    cells: Sequence[Cells],
+    data: Path,
+    *,
+    plans: Sequence[str] | None = None,
+    embedding: Embedding | None = None,
 ) -> Measured:
     """Return all that a matrix holds as examples; what a plan did not answer is NaN.
 
@@ -70,7 +76,9 @@ def read_examples(
     items, digests = _items(cells, data)
     names = tuple(plans or sorted({name for by_plan in answers.values() for name in by_plan}))
     rows = tuple(sorted(answers, key=lambda one: (one.set_name, one.prompt_id, one.temperature)))
-    return Measured(_examples(rows, answers, names, items), rows, _tiers(wanted), digests)
+    examples = _examples(rows, answers, names, items, embedding)
+    record = None if embedding is None else embedding.record
+    return Measured(examples, rows, _tiers(wanted), digests, record)
 
 
 def _name(cells: Cells) -> str:
@@ -89,12 +97,17 @@ def _examples(
     answers: Mapping[Asked, Mapping[str, Sequence[Outcome]]],
     names: tuple[str, ...],
     items: Mapping[tuple[str, str], Item],
+    embedding: Embedding | None,
 ) -> Examples:
     own = [items[asked.set_name, asked.prompt_id] for asked in rows]
     given = [[answers[asked].get(name, ()) for name in names] for asked in rows]
     firsts = near_duplicates([item.prompt for item in own])
     inputs = [
-        features(tuple(SETS[item.set_name].messages(item)), temperature=asked.temperature)
+        features(
+            tuple(SETS[item.set_name].messages(item)),
+            temperature=asked.temperature,
+            embedding=embedding,
+        )
         for item, asked in zip(own, rows, strict=True)
     ]
     evidence = [

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tiercel.errors import InvalidRequest, ModelUnavailable
 from tiercel.prediction.quality import anchors
 from tiercel.prediction.quality.anchors import Anchors
+from tiercel.prediction.quality.embedding import Embedding, installed
 from tiercel.prediction.quality.featuriser import NUM_FEATURES, Conversation, features
 from tiercel.prediction.quality.manifest import MODEL_FILE, QualityManifest, read
 from tiercel.prediction.quality.model import QualityModel
@@ -23,27 +24,38 @@ SHIPPED = Path(__file__).with_name("shipped")
 
 
 class QualityPredictor:
-    """A model, its manifest, and tiers that were added to it."""
+    """A model, its manifest, tiers that were added to it, and what embeds texts for it, if any."""
 
     def __init__(
-        self, manifest: QualityManifest, model: QualityModel, added: Mapping[str, Anchors]
+        self,
+        manifest: QualityManifest,
+        model: QualityModel,
+        added: Mapping[str, Anchors],
+        embedding: Embedding | None,
     ) -> None:
         self.manifest = manifest
         self._model = model
+        self._embedding = embedding
         self._added = dict(added)
         self._places = {name: place for place, name in enumerate(model.plan_names)}
 
     @classmethod
     def load(
-        cls, folder: Path = SHIPPED, *, weights_digests: Mapping[str, str] | None = None
+        cls,
+        folder: Path = SHIPPED,
+        *,
+        weights_digests: Mapping[str, str] | None = None,
+        embedding: Embedding | None = None,
     ) -> "QualityPredictor":
         """Return the predictor in `folder`.
 
-        `weights_digests` are of the tiers that are served, by name. Raises ModelUnavailable in one
+        `weights_digests` are of the tiers that are served, by name. One that was fitted with an
+        embedding takes `embedding`, or the one that is installed. Raises ModelUnavailable in one
         line: what is there is no predictor of this version, or was fitted on another model under
-        a tier's name.
+        a tier's name, or with another embedding.
         """
         manifest = read(folder)
+        embedding = _embedding(manifest, folder, embedding)
         _check_tiers(manifest, folder, weights_digests or {})
         try:
             graph = (folder / MODEL_FILE).read_bytes()
@@ -53,12 +65,13 @@ class QualityPredictor:
             raise ModelUnavailable(f"{folder / MODEL_FILE} cannot be loaded: {error}") from None
         expected = (len(manifest.plans), len(manifest.evidence_names))
         has_evidence = bool(manifest.evidence_names)
-        if session.num_features != NUM_FEATURES or (
+        num_features = NUM_FEATURES + (0 if embedding is None else embedding.record.size)
+        if session.num_features != num_features or (
             session.evidence_shape != (expected if has_evidence else None)
         ):
             raise ModelUnavailable(f"{folder / MODEL_FILE} is of another shape than its manifest")
         added = {name: anchors.read(folder, name, one) for name, one in manifest.added.items()}
-        return cls(manifest, model, added)
+        return cls(manifest, model, added, embedding)
 
     def predict(
         self,
@@ -74,7 +87,9 @@ class QualityPredictor:
         `evidence` holds the vector of tiercel.stopping.evidence of each plan whose answer has
         begun. Raises InvalidRequest for evidence of a plan that the model does not know.
         """
-        row = features(prompt, temperature=temperature, conversation=conversation)[None, :]
+        row = features(
+            prompt, temperature=temperature, conversation=conversation, embedding=self._embedding
+        )[None, :]
         found = self._model.forecast(row, self._evidence(evidence or {}))
         quality, bound = dict(self._named(found.quality)), dict(self._named(found.bound))
         lengths = dict(self._named(found.num_tokens))
@@ -90,7 +105,7 @@ class QualityPredictor:
             bound=_known(bound),
             num_tokens={name: min(one, max_new_tokens) for name, one in _known(lengths).items()},
             acceptance=dict(pairs),
-            features=row[0],
+            features=row[0, :NUM_FEATURES],
         )
 
     def _named(self, values: Floats) -> Iterable[tuple[str, float]]:
@@ -121,6 +136,21 @@ def _model(manifest: QualityManifest, graph: bytes) -> QualityModel:
         manifest.informed_calibrations,
         tuple(plan.num_lengths for plan in manifest.plans),
     )
+
+
+def _embedding(
+    manifest: QualityManifest, folder: Path, given: Embedding | None
+) -> Embedding | None:
+    """Return what embeds texts for this predictor; None if it was fitted without."""
+    wanted = manifest.embedding
+    if wanted is None:
+        return None
+    found = given or installed()
+    if found.record != wanted:
+        raise ModelUnavailable(
+            f"{folder}: fitted with {wanted.name}, and the one here is of other files; train again"
+        )
+    return found
 
 
 def _check_tiers(

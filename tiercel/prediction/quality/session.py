@@ -20,17 +20,20 @@ class Outputs:
     informed_logits: Floats | None  # [n, plans]; None without evidence
 
 
+def single_threaded(model: bytes) -> onnxruntime.InferenceSession:
+    """Return an ONNX model, loaded; it takes one thread, which does not spin while it waits."""
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 class Session:
-    """One graph, loaded; it takes one thread, which does not spin while it waits."""
+    """One graph, loaded."""
 
     def __init__(self, model: bytes) -> None:
-        onnxruntime.disable_telemetry_events()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"]
-        )
+        self._session = single_threaded(model)
         shapes = {one.name: one.shape for one in self._session.get_inputs()}
         self.num_features = int(shapes[graph.FEATURES][1])
         evidence = shapes.get(graph.EVIDENCE)

@@ -58,6 +58,7 @@ def train(measured: Measured, folder: Path, course: Course) -> QualityManifest:
         kinds=tuple(sorted(set(examples.kinds))),
         seed=course.seed,
         note=_note(num_prompts, fit.num_calibration, len(set(examples.kinds))),
+        embedding=measured.embedding,
     )
     return fit.model.export(folder, about)
 
@@ -68,13 +69,16 @@ def add_tier(
     """Add the tier `name` to the predictor in `folder` by its scores on anchor prompts.
 
     Nothing is trained again. Raises InvalidRequest if it is a plan that was trained on, or was
-    measured on too few prompts, ModelUnavailable if there is no predictor.
+    measured on too few prompts, or its prompts were not embedded as the predictor's were;
+    ModelUnavailable if there is no predictor.
     """
     known = manifest.read(folder)
     if name in {plan.name for plan in known.plans}:
         raise InvalidRequest("tier", name, "is a plan that the predictor was trained on")
     if name not in measured.examples.plan_names:
         raise InvalidRequest("tier", name, "has no outcomes")
+    if measured.embedding != known.embedding:
+        raise InvalidRequest("embedding", name, "is not the one that the predictor was fitted with")
     place = measured.examples.plan_names.index(name)
     scores = measured.examples.scores[:, place]
     rows = np.isfinite(scores) & measured.greedy

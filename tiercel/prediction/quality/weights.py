@@ -12,6 +12,7 @@ Floats = NDArray[np.float32]
 LIMIT = 4.0  # of scaled features and evidence: what is farther out says no more
 _HASHED_SCALE = 4.0
 _SIGNAL_SCALE = 0.4
+_EMBEDDING_SCALE = 2.5
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,16 @@ class Scaling:
         """Return the scaling of rows like these, [n, features].
 
         Signals get one spread, and are dropped where they never vary. Hashed words weigh the more
-        the fewer prompts have them (inverse document frequency).
+        the fewer prompts have them (inverse document frequency). What comes after the signals is an
+        embedding: all of its numbers have one scale, so that angles stay what they are.
         """
+        own = cls._of_features(features[:, : featuriser.NUM_FEATURES])
+        means = features[:, featuriser.NUM_FEATURES :].mean(axis=0, dtype=np.float32)
+        scales = np.full(len(means), _EMBEDDING_SCALE, np.float32)
+        return cls(np.concatenate((own.means, means)), np.concatenate((own.scales, scales)))
+
+    @classmethod
+    def _of_features(cls, features: Floats) -> "Scaling":
         num_rows, num_features = features.shape
         signals = np.arange(num_features) >= featuriser.NUM_BUCKETS
         means = np.where(signals, features.mean(axis=0), 0.0)

@@ -182,5 +182,5 @@ class Change:
     version: int
     at_s: float  # since 1970, by the store's clock
     author: str
-    action: str  # learned, frozen, thawed, rolled back, reset, imported or trial
+    action: str  # learned, restarted, frozen, thawed, rolled back, reset, imported or trial
     reason: str = ""

@@ -35,6 +35,7 @@ async def opening(settings: Settings) -> AsyncIterator[FeedbackServicer]:
             dedup_s=settings.dedup_s,
             ratings_s=settings.ratings_s,
             rating_half_life_s=settings.rating_half_life_s,
+            restart_run_length=settings.restart_run_length,
             max_cells=settings.max_cells,
             keep_every_s=settings.keep_every_s,
             max_ratings_per_rater=settings.max_ratings_per_rater,

@@ -12,6 +12,7 @@ from tiercel.learning import Outcome
 from tiercel.routing.answers import rated_as
 
 ALL_KINDS = ""
+_LASTING = ("level", "strictness", "pacing", "trial", "drift", "restart")
 Sums = Mapping[str, float]
 
 
@@ -75,7 +76,7 @@ class Cell:
     @property
     def fades(self) -> bool:
         """Whether old events weigh less: a certificate counts audits, whenever they were."""
-        return self.subject[0] not in ("level", "strictness", "pacing", "trial", "drift")
+        return self.subject[0] not in _LASTING
 
     @classmethod
     def named(cls, name: str) -> "Cell":

@@ -16,7 +16,7 @@ _PARTS = {
     "pairs": ("pair",),
     "tiers": ("tier", "speed"),
     "strictness": ("rule", "level", "strictness"),
-    "qualities": ("quality",),
+    "qualities": ("quality", "restart"),
     "trials": ("trial",),
     "budget": ("pacing", "cost"),
 }

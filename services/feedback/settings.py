@@ -48,6 +48,13 @@ class Settings(config.Settings):
     rating_half_life_s: float = Field(
         default=7 * 24 * 3600.0, gt=0, description="seconds after which a rating weighs half"
     )
+    restart_run_length: float = Field(
+        default=300.0,
+        ge=0,
+        le=1e12,
+        description="ratings of a root, on average, until older ones are dropped for nothing, as"
+        " its answers seem to have become better or worse; 0: they only fade",
+    )
     max_ratings_per_rater: int = Field(
         default=600, ge=1, description="ratings of one rater that are learned from in an hour"
     )

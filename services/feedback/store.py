@@ -35,6 +35,7 @@ class Memory:
     max_ratings_per_rater: int = 600  # that are learned from in an hour
     max_rater_weight: float = 10.0  # ratings of one rater in an hour that have full weight
     vigilance: Vigilance = field(default_factory=Vigilance)
+    restart_run_length: float = 300.0  # ratings until old ones are dropped for nothing; 0: never
     audits_per_level: int = 59  # later ones at the same level are not counted
 
 
@@ -54,8 +55,9 @@ class Store:
         """
         self._connection, self._memory = connection, memory
         self._steering, self._pacing = steering or Steering(), pacing
-        self._apply = connection.step("bets", "follow", "pace", "trial", "drift", "apply")
-        self._rate = connection.step("bets", "trial", "drift", "rate")
+        rated = ("bets", "trial", "drift", "restart")
+        self._apply = connection.step(*rated, "follow", "pace", "apply")
+        self._rate = connection.step(*rated, "rate")
         self._read = connection.step("read")
         self.hints = connection.hints
 
@@ -98,6 +100,7 @@ class Store:
             _ms(memory.keep_every_s),
             self._rated(event),
             _ms(memory.ratings_s),
+            repr(memory.restart_run_length),
             len(said),
         ]
         for remark in said:
@@ -148,7 +151,7 @@ class Store:
 
     async def _rate_once(self, rating: Rating) -> bool:
         names = ("state", "cells", f"rated:{rating.event_id}", *_decision(rating.decision_id))
-        keys = self._connection.keys(*names, f"rater:{rating.rater}")
+        keys = self._connection.keys(*names, f"rater:{rating.rater}", "history")
         arguments: list[str | int | float] = [
             _ms(self._memory.dedup_s),
             _ms(self._memory.ratings_s),
@@ -160,6 +163,7 @@ class Store:
             _ms(3600.0),
             repr(self._memory.max_rater_weight),
             *self._memory.vigilance.said(),
+            repr(self._memory.restart_run_length),
         ]
         [reply] = await self._connection.run(self._rate, (keys, arguments))
         return bool(reply)

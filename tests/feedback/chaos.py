@@ -25,6 +25,7 @@ from tiercel.learning import Event
 NEVER_S = 1e300
 FROZEN = {"half_life_s": NEVER_S, "rating_half_life_s": NEVER_S, "keep_every_s": NEVER_S}
 PATIENCE_S = 120.0
+_ORDERED = ('["drift"', '["restart"')
 
 Cells = dict[str, dict[str, float]]
 
@@ -58,7 +59,7 @@ async def reporting(spool: Path, address: str) -> AsyncIterator[tuple[OutcomeRep
 async def known(redis: str, namespace: str = "tiercel") -> Cells:
     """Return what is learned, as an export has it but for the times of the last change.
 
-    And but for the watch for drift, which is about the order in which events come.
+    And but for what watches for a change, which is about the order in which events come.
     """
     connection = Connection(redis, namespace=namespace, timeout_s=30.0)
     try:
@@ -66,7 +67,7 @@ async def known(redis: str, namespace: str = "tiercel") -> Cells:
     finally:
         await connection.close()
     cells = {line["cell"]: _sums(line["sums"]) for line in lines[1:]}
-    return {name: sums for name, sums in cells.items() if not name.startswith('["drift"')}
+    return {name: sums for name, sums in cells.items() if not name.startswith(_ORDERED)}
 
 
 async def clean_run(redis: str, told: Sequence[Event]) -> Cells:

@@ -40,8 +40,13 @@ def learn(
         typer.Option(help="MODULE:FACTORY of a learner of your own; several times."),
     ] = None,
     half_life: Annotated[
-        float, typer.Option(min=1.0, help="Requests after which an outcome weighs half.")
-    ] = 200.0,
+        float | None,
+        typer.Option(min=1.0, help="Requests after which a rating weighs half; without: never."),
+    ] = None,
+    run_length: Annotated[
+        float,
+        typer.Option(min=0.0, help="Ratings until old ones are dropped for nothing; 0: never."),
+    ] = 300.0,
     streams: Annotated[int, typer.Option(min=2, help="Streams, each with a seed.")] = 20,
     before: Annotated[int, typer.Option(min=200, help="Requests before a change.")] = 800,
     after: Annotated[int, typer.Option(min=200, help="Requests after it.")] = 1500,
@@ -57,7 +62,7 @@ def learn(
     """
     # Not at the top: other commands start without what fits models.
     from tiercel.evaluation.learning.experiment import Settings, replayed_all
-    from tiercel.evaluation.learning.learner import Factory
+    from tiercel.evaluation.learning.learner import FOREVER, Factory
     from tiercel.evaluation.learning.scenarios import Scale
     from tiercel.routing.registry import imported
 
@@ -65,7 +70,8 @@ def learn(
     with tell_failures():
         settings = Settings(
             scale=Scale(streams, before, after, seed),
-            half_life=half_life,
+            half_life=FOREVER if half_life is None else half_life,
+            run_length=run_length,
             num_runs=runs,
             own={name: cast(Factory, imported("learner", name)) for name in learner or ()},
         )

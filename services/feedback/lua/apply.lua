@@ -4,15 +4,16 @@
 --   ratings, the history, the mark of its conversation in a trial, the places of kept versions.
 -- ARGV: how long the mark lives (ms), channel for hints, how often a version is kept (ms), the cells
 --   that ratings of the decision concern, as `rate` has them (empty: none), how long the decision is
---   known (ms); then the remarks on strictness, what the answer's cost means for the budget,
+--   known (ms), ratings until one restart for nothing (0: none); then the remarks on strictness, what the answer's cost means for the budget,
 --   the part in a trial, what is watched for drift, and the changes.
 -- Returns the new version, 0 if the event was known, -1 if nothing is learned now. Nothing is
 -- written unless all is sound.
 local state, cells, mark, decision, ratings, history, unit = unpack(KEYS, 1, 7)
 local places = {unpack(KEYS, 8)}
 local channel, every, rated, known_for = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local run_length = tonumber(ARGV[6])
 local now = clock()
-local remarks, after = remarks_of(6)
+local remarks, after = remarks_of(7)
 if not remarks then return redis.error_reply('UNSOUND ' .. after) end
 local cost, further = cost_of(after)
 if cost == nil then return redis.error_reply('UNSOUND ' .. further) end
@@ -49,7 +50,8 @@ if rated ~= '' then
   local early = redis.call('HVALS', ratings)
   for i, text in ipairs(early) do
     local score, weight = string.match(text, '^(%S+) ?(%S*)$')
-    rate(state, cells, now, rated, tonumber(score), tonumber(weight) or 1)
+    local counts = tonumber(weight) or 1
+    rate_anew(state, cells, history, now, rated, tonumber(score), counts, run_length)
     if weight == '' then watch_score(state, cells, now, said, rated, tonumber(score)) end
     if i == 1 then rate_arm(state, cells, now, rated, tonumber(score)) end
   end

@@ -36,7 +36,8 @@ local function prune(state, cells, now, half_life)
   local all = redis.call('HGETALL', cells)
   for i = 1, #all, 2 do
     local word = string.match(all[i], '^%["(%a+)"')
-    local lasts = word == 'level' or word == 'strictness' or word == 'quality' or word == 'trial' or word == 'pacing'
+    local lasts = word == 'level' or word == 'strictness' or word == 'quality' or word == 'restart'
+      or word == 'trial' or word == 'pacing'
     if not lasts and now - (parsed(all[i + 1]).at or 0) > STALE_HALF_LIVES * half_life then
       redis.call('HDEL', cells, all[i])
     end
@@ -88,18 +89,23 @@ local function changes_of(i)
   return changes
 end
 
+-- What a score adds to the cells that are rated.
+local function rating_sums(score, weight, expected)
+  local sums = {ratings = weight, score = weight * score, squares = weight * score ^ 2}
+  if expected then
+    sums.predicted, sums.expected = weight, weight * expected
+    sums.predicted_score = weight * score
+  end
+  return sums
+end
+
 -- Adds a score to what is rated: a line with half-life, limit and perhaps the quality that was
 -- predicted, and a line for each cell's name. A line with a tab is of a trial. The weight is less
 -- than 1 of who rates very often.
 local function rate(state, cells, now, rated, score, weight)
   local half_life, limit, said, names = string.match(rated, '^(%S+) (%S+) ?(%S*)\n(.*)$')
-  local expected = tonumber(said)
+  local sums = rating_sums(score, weight, tonumber(said))
   for name in string.gmatch(names or '', '[^\n]+') do
-    local sums = {ratings = weight, score = weight * score, squares = weight * score ^ 2}
-    if expected then
-      sums.predicted, sums.expected = weight, weight * expected
-      sums.predicted_score = weight * score
-    end
     local change = {name = name, limit = tonumber(limit), half_life = tonumber(half_life)}
     change.sums = sums
     if not string.find(name, '\t', 1, true) then add(state, cells, now, change) end

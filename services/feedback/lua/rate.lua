@@ -1,13 +1,15 @@
 -- Keeps one rating of a decision, once, and learns from it if the decision's outcome is known;
 -- else that learns from it when it comes.
 --
--- KEYS: the state, the cells, the mark of this event, the decision, its ratings, the rater's count.
+-- KEYS: the state, the cells, the mark of this event, the decision, its ratings, the rater's count,
+--   the history.
 -- ARGV: how long the mark lives (ms), how long ratings live (ms), most raters of one decision,
 --   rater, score, channel for hints, most ratings of one rater in a while, how long that is (ms),
---   how many of these have full weight, tolerance and warm-up of the watch for drift. A rater who
---   rates again replaces the score; what was learned from the first one stays.
+--   how many of these have full weight, tolerance and warm-up of the watch for drift, ratings
+--   until one restart for nothing (0: none). A rater who rates again replaces the score; what was
+--   learned from the first one stays.
 -- Returns 1, 0 if the event was known, -1 if the rater has rated too much for now.
-local state, cells, mark, decision, ratings, count = unpack(KEYS, 1, 6)
+local state, cells, mark, decision, ratings, count, history = unpack(KEYS, 1, 7)
 local rater, score = ARGV[4], tonumber(ARGV[5])
 if not score or not (score >= 0 and score <= 1) then return redis.error_reply('UNSOUND score') end
 redis.call('HLEN', state)
@@ -27,7 +29,7 @@ redis.call('HINCRBY', state, 'num_ratings', 1)
 local rated = redis.call('GET', decision)
 if again or not rated or frozen(state) then return 1 end
 local now = clock()
-rate(state, cells, now, rated, score, weight)
+rate_anew(state, cells, history, now, rated, score, weight, tonumber(ARGV[12]))
 local said = {tolerance = tonumber(ARGV[10]), warm_up = tonumber(ARGV[11])}
 if weight == 1 then watch_score(state, cells, now, said, rated, score) end
 if redis.call('HLEN', ratings) == 1 then rate_arm(state, cells, now, rated, score) end

@@ -7,7 +7,7 @@ import pytest
 
 from tests.evaluation.learning.worlds import LARGE, SMALL, prepared_of, problem_of, world_of
 from tiercel.evaluation.learning.cells import Cells, Told
-from tiercel.evaluation.learning.learner import Answer
+from tiercel.evaluation.learning.learner import FOREVER, Answer
 from tiercel.evaluation.learning.learners import (
     GREEDY,
     LEARNERS,
@@ -22,7 +22,12 @@ from tiercel.evaluation.learning.learners import (
 from tiercel.evaluation.learning.measures import WINDOW, recovery, regret, utilities_of
 from tiercel.evaluation.learning.replay import ALL, Course, Feedback, Stream, replayed
 from tiercel.evaluation.learning.scenarios import Scale, Scenario, run
-from tiercel.evaluation.learning.world import NO_CHANGE, new_price, quality_drop
+from tiercel.evaluation.learning.world import (
+    NO_CHANGE,
+    configured_price,
+    new_price,
+    quality_drop,
+)
 from tiercel.routing.policy import Odds, Situation
 
 DROP = Scenario("quality drop", prepared_of().weighed(0.5), quality_drop(LARGE, 0.6))
@@ -141,6 +146,20 @@ def test_who_forgets_gets_over_a_silent_drop_and_others_do_not():
         assert found[name].regret.over_static.mean > 0
 
 
+def test_who_restarts_is_back_soon_without_forgetting_anything_else():
+    steady, who = Scenario("steady", DROP.prepared, NO_CHANGE), pick(RATED, THOMPSON)
+
+    def replay(scenario: Scenario, run_length: float):
+        found = run(scenario, ALL, who, SCALE, FOREVER, run_length)
+        return [one for one, _ in found]
+
+    restarting, remembering = replay(DROP, 300.0), replay(DROP, 0.0)
+    for sooner, later in zip(restarting, remembering, strict=True):
+        assert sooner.recovery.is_within(200)
+        assert later.recovery.requests is None
+    assert replay(steady, 300.0) == replay(steady, 0.0)
+
+
 def test_nobody_knows_of_a_drop_before_the_first_late_score():
     late, scale = Feedback("late", delay=400), replace(SCALE, num_streams=3, num_after=1100)
     [(found, _)] = run(DROP, late, pick(GREEDY), scale, 200.0)
@@ -154,6 +173,18 @@ def test_a_price_is_learned_from_what_answers_cost_without_any_score():
     }
     assert found[THOMPSON].recovery.is_within(300)
     assert found[UTILITY].recovery.requests is None
+
+
+def test_a_jump_of_costs_is_seen_within_a_few_answers_and_a_configured_price_at_once():
+    silence, who = Feedback("none", share=0.0), pick(RATED, THOMPSON)
+    known = Scenario("known", RISE.prepared, configured_price(LARGE, 10.0))
+    seen = [one.recovery for one, _ in run(RISE, silence, who, SCALE, FOREVER, 300.0)]
+    told = [one.recovery for one, _ in run(known, silence, who, SCALE, FOREVER)]
+    slow = [one.recovery for one, _ in run(RISE, silence, who, SCALE, FOREVER)]
+    for late, soon, at_once in zip(slow, seen, told, strict=True):
+        assert at_once.requests == WINDOW
+        assert WINDOW < soon.requests <= 2 * WINDOW + 25  # a snapshot, and the window
+        assert late.requests is None or late.requests > soon.requests
 
 
 def test_learners_are_better_than_chance_and_no_better_than_the_oracle():

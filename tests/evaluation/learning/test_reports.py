@@ -104,6 +104,6 @@ def test_it_is_written_with_seeds_and_what_is_made_up_is_called_so(replay, tmp_p
     assert all((tmp_path / name).stat().st_size > 1000 for name in figures)
     text = markdown(replace(report, sources={"made.jsonl": "00"}), figures)
     changed = [line for line in text.splitlines() if line.startswith("### ")]
-    assert len(changed) == 3 and all("synthetic" in line for line in changed)
+    assert len(changed) == 5 and all("synthetic" in line for line in changed)
     assert "synthetic acceptance" in text and "`made.jsonl` 00" in text
     assert text.count("(synthetic)") >= 9 + 3

@@ -17,7 +17,7 @@ from tiercel.evaluation.learning.scenarios import Curves, Result, Scale, run, sc
 Told = Callable[[str], None]
 GOAL = 300
 """Requests within which a learner is to be back."""
-HALF_LIVES = (50.0, 100.0, 200.0, 400.0, FOREVER)
+HALF_LIVES = (100.0, 200.0, 400.0, FOREVER)
 AUDITED = ((0.02, 1.0), (0.2, 1.0), (0.2, 1 / 3))
 """Share of requests that is audited; when drift comes, as a share of `Auditing.drift_at`."""
 SCORED_SHARES = (0.05, 0.0)
@@ -30,7 +30,9 @@ class Settings:
     """How a replay is made."""
 
     scale: Scale = field(default_factory=Scale)
-    half_life: float = 200.0  # requests
+    half_life: float = FOREVER  # of ratings: 7 days, as the service has it, are no number here
+    run_length: float = 300.0  # ratings until old ones are dropped for nothing; 0: they never are
+    outcome_half_life: float = 200.0  # requests, of what is learned of drafters
     refresh: int = 50  # requests between two snapshots
     num_runs: int = 200  # of each rule
     auditing: Auditing = field(default_factory=Auditing)
@@ -39,9 +41,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a half-life costs where nothing changes, and how soon it forgets where something did."""
+    """What forgetting costs where nothing changes, and how soon it forgets where something did."""
 
+    learner: str
     half_life: float
+    run_length: float
     steady: Result
     drop: Result
     drop_rarely_rated: Result
@@ -97,7 +101,12 @@ def replayed_all(
     made_with = provenance()  # first: its code is what was there at the start
     found = list(_learned(subject, settings, told))
     told("half-lives")
-    sweeps = tuple(_sweep(subject, settings, one) for one in HALF_LIVES)
+    sweeps = tuple(
+        _sweep(subject, settings, learner, half_life, run_length)
+        for learner in _PRODUCT
+        for run_length in (0.0, settings.run_length)
+        for half_life in HALF_LIVES
+    )
     told("a new drafter")
     drafting = tuple(_drafting(subject, settings))
     told("harm")
@@ -138,16 +147,25 @@ def _learned(subject: Subject, settings: Settings, told: Told) -> Sequence[tuple
         for feedback in CONDITIONS:
             told(f"{scenario.name}, {feedback.name}")
             who = everyone if feedback is ALL else product
-            found += run(scenario, feedback, who, settings.scale, settings.half_life)
+            found += run(
+                scenario,
+                feedback,
+                who,
+                settings.scale,
+                settings.half_life,
+                settings.run_length,
+            )
     return found
 
 
-def _sweep(subject: Subject, settings: Settings, half_life: float) -> Sweep:
+def _sweep(
+    subject: Subject, settings: Settings, learner: str, half_life: float, run_length: float
+) -> Sweep:
     steady, drop = scenarios(subject.prepared)[:2]
-    who = {THOMPSON: LEARNERS[THOMPSON]}
+    who = {learner: LEARNERS[learner]}
     tried = ((steady, ALL), (drop, ALL), (drop, CONDITIONS[1]))
-    results = [run(*one, who, settings.scale, half_life)[0][0] for one in tried]
-    return Sweep(half_life, *results)
+    results = [run(*one, who, settings.scale, half_life, run_length)[0][0] for one in tried]
+    return Sweep(learner, half_life, run_length, *results)
 
 
 def _drafting(subject: Subject, settings: Settings) -> Sequence[DraftingResult]:
@@ -165,7 +183,7 @@ def _drafting(subject: Subject, settings: Settings) -> Sequence[DraftingResult]:
             streams,
             scale.num_before,
             feedback,
-            Pace(settings.half_life, settings.refresh, share),
+            Pace(settings.outcome_half_life, settings.refresh, share),
         )
         for share in SCORED_SHARES
         for feedback in CONDITIONS
@@ -190,6 +208,8 @@ def _numbers(settings: Settings) -> dict[str, float]:
         "requests_before_change": scale.num_before,
         "requests_after_change": scale.num_after,
         "half_life_requests": settings.half_life,
+        "run_length_ratings": settings.run_length,
+        "half_life_of_outcomes": settings.outcome_half_life,
         "refresh_requests": settings.refresh,
         "runs_of_a_rule": settings.num_runs,
         "requests_after_drift": auditing.num_requests - auditing.drift_at,

@@ -10,6 +10,14 @@ FOREVER = float("inf")
 
 
 @dataclass(frozen=True)
+class Clock:
+    """When something is seen, in requests, and after how many what was seen weighs half."""
+
+    at: int
+    half_life: float
+
+
+@dataclass(frozen=True)
 class Answer:
     """One request, the plan that it was given to, and what that cost."""
 
@@ -28,6 +36,14 @@ class Prior:
 
 
 @dataclass(frozen=True)
+class Repriced:
+    """Prices that are changed in the configuration, so that routers know of it at once."""
+
+    at: int
+    factors: Mapping[str, float]  # by plan
+
+
+@dataclass(frozen=True)
 class Problem:
     """What a learner is told before the first request. The clock counts requests."""
 
@@ -37,6 +53,17 @@ class Problem:
     priors: Mapping[str, Mapping[str, Prior]]  # by kind and plan, from other prompts
     half_life: float  # requests after which an outcome weighs half
     refresh: int  # requests between two looks at what was learned, as a router has snapshots
+    run_length: float = 0.0  # ratings of a plan until it begins anew for nothing; 0: it never does
+    repriced: Repriced | None = None
+
+    def price(self, plan: str, at: int) -> float:
+        """Return what the configuration says that a plan costs at request `at`: times before."""
+        new = self.repriced
+        return 1.0 if new is None or at < new.at else new.factors.get(plan, 1.0)
+
+    def foreseen(self, plan: str, kind: str, at: int) -> float:
+        """Return what an answer to a prompt of that kind should cost at request `at`."""
+        return self.price(plan, at) * self.priors[kind][plan].cost
 
 
 class Learner(Protocol):

@@ -79,7 +79,8 @@ class Rated:
     def _of(self, plan: str, kind: str, at: int) -> Told:
         if (plan, kind) not in self._told:
             ratings = self._cells.ratings(plan, kind, at)
-            self._told[plan, kind] = Told(ratings, self._cells.ratio(plan, at))
+            ratio = self._problem.price(plan, at) * self._cells.ratio(plan, at)
+            self._told[plan, kind] = Told(ratings, ratio)
         return self._told[plan, kind]
 
     def _forecasts(self, kind: str) -> list[Forecast]:
@@ -136,7 +137,9 @@ def _best_of_history(problem: Problem) -> str:
 LEARNERS: Mapping[str, Factory] = MappingProxyType(
     {
         THOMPSON: _thompson,
-        NEVER_FORGETS: lambda problem: _thompson(replace(problem, half_life=FOREVER)),
+        NEVER_FORGETS: lambda problem: _thompson(
+            replace(problem, half_life=FOREVER, run_length=0.0)
+        ),
         GREEDY: _greedy,
         RATED: _utility_rated,
         METALLM: Bandit,

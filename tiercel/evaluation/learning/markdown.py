@@ -42,9 +42,10 @@ def _head(report: Report) -> Iterator[str]:
         f"{report.num_prompts} prompts, drawn with replacement: {numbers['streams']:g} streams of"
         f" {numbers['requests_before_change']:g} requests and"
         f" {numbers['requests_after_change']:g} after a change. Scores and costs are recorded;"
-        " every change, every drift, and whatever says so is **synthetic**. Half-life"
-        f" {numbers['half_life_requests']:g} requests, a snapshot each"
-        f" {numbers['refresh_requests']:g}. Predictors were fitted on other prompts.\n"
+        " every change, every drift, and whatever says so is **synthetic**. Half-life of ratings"
+        f" {_half_life(numbers['half_life_requests'])}, restarts at"
+        f" {numbers['run_length_ratings']:g} (0: none), a snapshot each"
+        f" {numbers['refresh_requests']:g} requests. Predictors were fitted on other prompts.\n"
     )
     made = report.made_with
     changed = " with changes" if made.has_changes else ""
@@ -101,11 +102,20 @@ def _recoveries(results: Sequence[Result], goal: int) -> Iterator[str]:
 
 
 def _half_lives(sweeps: Sequence[Sweep]) -> Iterator[str]:
-    yield "## Half-lives: thompson\n"
-    head = (">half-life", ">regret, steady", ">back after a drop", ">the same, 5 % rated")
+    yield "## Forgetting: half-lives, and restarts where a change is seen\n"
+    head = (
+        "learner",
+        ">restarts at",
+        ">half-life",
+        ">regret, steady",
+        ">back after a drop",
+        ">the same, 5 % rated",
+    )
     rows = [
         (
-            f"{one.half_life:g}" if isfinite(one.half_life) else "none",
+            one.learner,
+            f"{one.run_length:g}" if one.run_length else "never",
+            _half_life(one.half_life),
             interval(one.steady.regret.over_static, digits=0),
             _known(one.drop),
             _known(one.drop_rarely_rated),
@@ -114,6 +124,10 @@ def _half_lives(sweeps: Sequence[Sweep]) -> Iterator[str]:
     ]
     yield from table(head, rows)
     yield ""
+
+
+def _half_life(requests: float) -> str:
+    return f"{requests:g} requests" if isfinite(requests) else "none"
 
 
 def _known(result: Result) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tiercel.evaluation.learning.learner import Factory
+from tiercel.evaluation.learning.learner import Factory, Repriced
 from tiercel.evaluation.learning.measures import (
     Recovery,
     Regret,
@@ -20,6 +20,7 @@ from tiercel.evaluation.learning.world import (
     NO_CHANGE,
     Change,
     Doubles,
+    configured_price,
     new_price,
     quality_drop,
 )
@@ -76,7 +77,10 @@ class Curves:
 
 
 def scenarios(found: Prepared) -> list[Scenario]:
-    """Return nothing, a silent drop of the best plan, and prices that rise and fall."""
+    """Return nothing, a silent drop of the best plan, and prices that rise and fall.
+
+    Prices that stand in the configuration need no learning; others are learned from answers.
+    """
     cheap, dear = found.weighed(_CHEAP), found.weighed(_DEAR)
     best = _best_plan(cheap)
     costly = found.world.plans[int(found.world.costs.mean(axis=0).argmax())]
@@ -84,7 +88,9 @@ def scenarios(found: Prepared) -> list[Scenario]:
         Scenario("steady", cheap, NO_CHANGE),
         Scenario("quality drop", cheap, quality_drop(best, DROP_SHARE)),
         Scenario("price rises", cheap, new_price(costly, PRICE_FACTOR)),
+        Scenario("price rises, configured", cheap, configured_price(costly, PRICE_FACTOR)),
         Scenario("price falls", dear, new_price(costly, 1 / PRICE_FACTOR)),
+        Scenario("price falls, configured", dear, configured_price(costly, 1 / PRICE_FACTOR)),
     ]
 
 
@@ -94,13 +100,19 @@ def run(
     learners: Mapping[str, Factory],
     scale: Scale,
     half_life: float,
+    run_length: float = 0.0,
 ) -> list[tuple[Result, Curves]]:
     """Return what each learner does on the same streams."""
     world = scenario.prepared.world
     seeds = tuple(range(scale.seed, scale.seed + scale.num_streams))
     streams = [Stream.drawn(len(world.scores), scale.length, seed) for seed in seeds]
     course = Course.of(world, scenario.change, scale.num_before)
-    problem = replace(scenario.prepared.problem, half_life=half_life)
+    problem = replace(
+        scenario.prepared.problem,
+        half_life=half_life,
+        run_length=run_length,
+        repriced=Repriced(scale.num_before, scenario.change.prices),
+    )
     found = []
     for name, make in learners.items():
         taken = [replayed(course, one, make(problem), feedback) for one in streams]

@@ -3,8 +3,8 @@
 A change is made on top of what was recorded, and says so by its name.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +48,11 @@ class World:
 
 @dataclass(frozen=True)
 class Change:
-    """Something that happens to the world in mid-stream; nobody is told."""
+    """Something that happens to the world in mid-stream; nobody is told but of `prices`."""
 
     name: str
     make: Callable[[World], World]
+    prices: Mapping[str, float] = field(default_factory=dict)  # in the configuration, times before
 
 
 NO_CHANGE = Change("nothing changes", lambda world: world)
@@ -77,6 +78,12 @@ def new_price(plan: str, factor: float) -> Change:
         return replace(world, costs=costs)
 
     return Change(f"{plan} costs {factor:g} times as much (synthetic)", make)
+
+
+def configured_price(plan: str, factor: float) -> Change:
+    """Return the same where the price stands in the configuration of routers, which know it."""
+    made = new_price(plan, factor)
+    return Change(f"{made.name}, which the configuration says", made.make, {plan: factor})
 
 
 def fair_weight(scores: Doubles, costs: Doubles) -> float:

@@ -41,7 +41,7 @@ local function see(cells, now, seen, name)
   for side, sign in pairs(SIDES) do
     local gain = (sign * seen.residual - seen.tolerance) / (1 + seen.tolerance)
     local won = math.max(1, sums[side] or 1) * (1 + seen.weight * STAKE * gain)
-    sums[side], since[side] = math.min(1e100, won), {}
+    sums[side], since[side] = won, {}
     for _, field in ipairs(RATED) do
       local place, delta = side .. ':' .. field, seen.sums[field]
       local total = (delta or sums[place]) and kept * (sums[place] or 0) + (delta or 0)

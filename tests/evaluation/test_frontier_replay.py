@@ -13,6 +13,7 @@ from tests.evaluation.frontier_tables import (
     replayed,
     table_of,
 )
+from tiercel.errors import InvalidRequest
 from tiercel.evaluation.frontier import sweeps
 from tiercel.evaluation.frontier.bandit import ALPHA, RIDGE, learned
 from tiercel.evaluation.frontier.cascades import Probing, RunAll, Stopping, inducted, stage_data
@@ -26,7 +27,8 @@ from tiercel.evaluation.frontier.reduced import as_given, reduced_situations, ro
 from tiercel.evaluation.frontier.replicates import chance_of_none, holm, interval, resampled
 from tiercel.routing.imitation import NearestNeighbours, neighbours
 from tiercel.routing.linucb import LinUcb, LinUcbLearner
-from tiercel.routing.policy import Forecast, Situation, Wishes
+from tiercel.routing.policy import Forecast, Odds, Situation, Wishes
+from tiercel.routing.qualities import Utility
 
 TABLE = table_of()
 UTILITY_SWEEP = sweeps.Sweep(UTILITY, sweeps.predicted)
@@ -78,6 +80,36 @@ def test_the_policy_utility_does_what_the_sweep_does():
     policy, sweep = replayed(by_name[UTILITY], folds), replayed(UTILITY_SWEEP, folds)
     assert np.array_equal(policy.odds, sweep.odds)
     assert policy.odds.shape[1] == NUM_POINTS
+
+
+class Surely:
+    """Takes one plan always."""
+
+    def __init__(self, plan: str) -> None:
+        self.plan = plan
+
+    def weigh(self, situation: Situation) -> Odds:
+        return Odds.certain(self.plan, "it is told to")
+
+
+def test_a_policy_of_ones_own_stands_beside_the_others():
+    folds = folds_of(TABLE)[:1]
+    own = {
+        "mine:utility": lambda settings: Utility(settings.cost_weight),
+        "mine:surely": lambda settings: Surely("large"),
+    }
+    by_name = {one.name: one for one in contenders_of(TABLE, policies=own)}
+    known, mine, blind = (
+        replayed(by_name[one], folds) for one in (UTILITY, "mine:utility", "mine:surely")
+    )
+    assert np.array_equal(mine.odds, known.odds)
+    assert blind.odds[:, :, 2].all()
+
+
+def test_odds_of_a_plan_that_is_not_there_are_told():
+    asked = Situation((Forecast("a"), Forecast("b")), "a")
+    with pytest.raises(InvalidRequest, match="odds='z': the plans are a, b"):
+        weighed(Surely("z"), [asked], Wishes())
 
 
 def test_every_contender_answers_every_prompt_of_a_fold():

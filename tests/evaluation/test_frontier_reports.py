@@ -170,17 +170,16 @@ def test_the_command_writes_json_markdown_and_figures(
 ):
     # What the predictor is worth is tested elsewhere, and fitting it takes long.
     monkeypatch.setattr("tiercel.prediction.quality.fit_quality", reading_one_word)
-    out = tmp_path / "report"
-    told = CliRunner().invoke(
-        app,
-        ["frontier", "--data", str(folder), "--table", "recorded-pair", "--report", str(out)],
-    )
+    out, own = tmp_path / "report", "tiercel.routing.qualities:Utility"
+    command = ["frontier", "--data", str(folder), "--table", "recorded-pair", "--policy", own]
+    told = CliRunner().invoke(app, [*command, "--report", str(out)])
     assert told.exit_code == 0, told.output
     assert "gap closed" in told.output
     content = json.loads((out / "frontier-recorded-pair.json").read_text())
     by_name = {one["name"]: one for one in content["everything"]["contenders"]}
     assert by_name["oracle"]["gap_closed"]["mean"] == 1
     assert by_name["hashed ridge"]["gap_closed"]["mean"] > 0.5  # one word tells all
+    assert by_name[own]["gap_closed"] == by_name["utility"]["gap_closed"]
     assert by_name["utility"]["strong_calls"]["average_recovered"] > 0
     assert content["sources"].keys() == {"gsm8k_test.jsonl", "mmlu_test.jsonl"}
     assert {path.name for path in out.glob("*.png")} == {

@@ -1,7 +1,8 @@
 """`tiercel eval frontier`: quality against cost of every policy, replayed on recorded outcomes."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tiercel.evaluation.frontier.experiment import Report, Settings
     from tiercel.evaluation.frontier.table import Floats
     from tiercel.prediction.quality.embedding import Embedding
+    from tiercel.routing.registry import Factory
 
 _HEAD = ("contender", ">gap closed", ">95 %", ">area over static", ">95 %")
 
@@ -37,6 +39,10 @@ def frontier(
     step_times: StepTimesOption = None,
     price: PriceOption = None,
     leave_out: LeaveOutOption = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help="MODULE:FACTORY of a policy of your own; several times."),
+    ] = None,
     overhead: Annotated[
         float | None,
         typer.Option(
@@ -58,6 +64,7 @@ def frontier(
 
     output = Output()
     with tell_failures():
+        policies = _policies(policy or [])
         embedding = _embedding(output) if ablations else None
         with output.working("reading"):
             found = read_table(
@@ -72,6 +79,7 @@ def frontier(
         found, embedded = found.features_apart(NUM_FEATURES)
         charged = overhead if overhead is not None else _decision(table)
         settings = _settings(charged, seed, ablations, embedded if embedding else None)
+        settings = replace(settings, policies=policies)
         try:
             result = evaluated(found, settings, output.note)
         except ValueError as error:
@@ -83,6 +91,12 @@ def frontier(
 
 def _decision(table: TableName) -> float:
     return 0.0 if table is TableName.RECORDED_PAIR else 0.001
+
+
+def _policies(names: list[str]) -> "dict[str, Factory]":
+    from tiercel.routing.registry import imported
+
+    return {name: cast("Factory", imported("policy", name)) for name in names}
 
 
 def _embedding(output: Output) -> "Embedding | None":

@@ -1,5 +1,8 @@
 """Who is compared: the policies of the router, and the baselines that they have to beat."""
 
+from collections.abc import Mapping
+from itertools import starmap
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -20,11 +23,12 @@ from tiercel.evaluation.frontier.fold import PROBE_TOKENS, Fold
 from tiercel.evaluation.frontier.hashed_ridge import hashed_ridge
 from tiercel.evaluation.frontier.learners import DistilledReward, linear, nearest
 from tiercel.evaluation.frontier.points import Points
-from tiercel.evaluation.frontier.policies import PolicyContender
+from tiercel.evaluation.frontier.policies import PolicyContender, of_ones_own
 from tiercel.evaluation.frontier.table import Doubles, Table
 from tiercel.routing.costs import CostOnly, Random
 from tiercel.routing.policy import Wishes
 from tiercel.routing.qualities import Budget, Target, Utility
+from tiercel.routing.registry import Factory
 
 STATIC, ORACLE, UTILITY, BANDIT = "static plans", "oracle", "utility", "metallm"
 RIDGE, NEIGHBOURS = "hashed ridge", "knn"
@@ -45,12 +49,19 @@ class Contender(Protocol):
         ...
 
 
-def contenders_of(table: Table, num_weights: int = 20) -> list[Contender]:
+def contenders_of(
+    table: Table, num_weights: int = 20, policies: Mapping[str, Factory] = MappingProxyType({})
+) -> list[Contender]:
     """Return all that a table permits: without evidence nobody can look at answers.
 
-    Stopping rules are fitted for so many weights each.
+    Stopping rules are fitted for so many weights each. `policies` are further ones, by name.
     """
-    own: list[Contender] = [_utility(), _target(), _budget()]
+    own: list[Contender] = [
+        _utility(),
+        _target(),
+        _budget(),
+        *starmap(of_ones_own, policies.items()),
+    ]
     baselines: list[Contender] = [
         PolicyContender("cost_only", lambda fold, setting: CostOnly()),
         PolicyContender("random", lambda fold, setting: Random()),

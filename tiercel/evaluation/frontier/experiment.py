@@ -26,6 +26,7 @@ from tiercel.evaluation.frontier.replicates import REPLICATES, holm
 from tiercel.evaluation.frontier.shares import Place, Shares, places, routing_shares
 from tiercel.evaluation.frontier.sweeps import Oracle, Sweep, predicted
 from tiercel.evaluation.frontier.table import Floats, Table
+from tiercel.routing.registry import Factory
 
 Told = Callable[[str], None]
 
@@ -42,6 +43,7 @@ class Settings:
     num_replicates: int = REPLICATES
     num_weights: int = 20  # for which stopping rules are fitted
     embedded: Floats | None = None  # [n, size], of the prompts; only ablations look at it
+    policies: Mapping[str, Factory] = field(default_factory=dict)  # beside those of the router
 
     def compared(self, table: Table, points: Mapping[str, Points]) -> Comparison:
         """Return the figures of some points."""
@@ -97,7 +99,7 @@ def evaluated(table: Table, settings: Settings, told: Told = lambda text: None) 
     """
     made_with = provenance()  # first, as a run is long and its code is what was there at its start
     folds = _folds(table, settings)
-    contenders = contenders_of(table, settings.num_weights)
+    contenders = contenders_of(table, settings.num_weights, settings.policies)
     points = {one.name: _replayed(one, folds, told) for one in contenders}
     told("figures")
     everything = settings.compared(table, points)

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tiercel.errors import InvalidRequest
 from tiercel.evaluation.frontier.beliefs import Beliefs
 from tiercel.evaluation.frontier.fold import Fold
 from tiercel.evaluation.frontier.points import Floats, Points, from_odds, spread
 from tiercel.evaluation.frontier.table import Doubles, Table
 from tiercel.routing.policy import Forecast, Policy, Situation, Wishes
+from tiercel.routing.registry import Factory, PolicySettings
 
 PolicyOf = Callable[[Fold, float], Policy]
 """Returns the policy of a fold at a setting; one whose knob is a wish ignores the setting."""
@@ -44,8 +46,24 @@ class PolicyContender:
         return np.stack([by_setting[setting] for setting in settings.tolist()], axis=1)
 
 
+def of_ones_own(name: str, factory: Factory) -> PolicyContender:
+    """Return a policy of anybody's, over a sweep of what a unit of cost is worth to it.
+
+    One that does not ask has one point. Both the operator and the caller say the weight.
+    """
+    return PolicyContender(
+        name,
+        lambda fold, setting: factory(PolicySettings(cost_weight=setting)),
+        lambda setting: Wishes(cost_weight=setting),
+        lambda fold: fold.weights,
+    )
+
+
 def weighed(policy: Policy, asked: Sequence[Situation], wishes: Wishes) -> Floats:
-    """Return the odds [n, plans] that a policy gives to situations with these wishes."""
+    """Return the odds [n, plans] that a policy gives to situations with these wishes.
+
+    Raises InvalidRequest for odds of a plan that is not there.
+    """
     names = [one.plan_name for one in asked[0].forecasts]
     place = {name: at for at, name in enumerate(names)}
     odds = np.zeros((len(asked), len(names)), np.float32)
@@ -53,6 +71,8 @@ def weighed(policy: Policy, asked: Sequence[Situation], wishes: Wishes) -> Float
         for name, probability in policy.weigh(
             replace(situation, wishes=wishes)
         ).probabilities.items():
+            if name not in place:
+                raise InvalidRequest("odds", name, f"the plans are {', '.join(place)}")
             row[place[name]] = probability
     return odds
 

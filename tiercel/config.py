@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from tiercel.errors import InvalidRequest
 
 _LAST_PORT = 65_535
+# Names the settings that were written for this very process, which must be known to it: others in
+# the environment may be meant for another service.
+_GIVEN = "TIERCEL_GIVEN"
 
 
 class Settings(BaseSettings):
@@ -57,6 +60,7 @@ def load(cls: type[S], arguments: list[str] | None = None) -> S:
 
     A bad one ends the process with one line for each, as status 2.
     """
+    _check_given(cls)
     try:
         return cls(_cli_parse_args=sys.argv[1:] if arguments is None else arguments)  # type: ignore[call-arg]
     except ValidationError as error:
@@ -66,6 +70,23 @@ def load(cls: type[S], arguments: list[str] | None = None) -> S:
     except SettingsError as error:
         print(error, file=sys.stderr)
     raise SystemExit(2)
+
+
+def _check_given(cls: type[Settings]) -> None:
+    """End the process if it was given a setting that its service does not have."""
+    given = os.environ.get(_GIVEN, "").split()
+    unknown = [name for name in given if name not in cls.model_fields]
+    for name in unknown:
+        value = os.environ.get(f"TIERCEL_{name.upper()}", "")
+        print(f"TIERCEL_{name.upper()}={value!r}: there is no such setting", file=sys.stderr)
+    if unknown:
+        raise SystemExit(2)
+
+
+def given(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process with `settings`, all of which it must know to start."""
+    names = [name.removeprefix("TIERCEL_").lower() for name in settings]
+    return {**settings, _GIVEN: " ".join(names)}
 
 
 def inherited(settings: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import pytest
 from tests.cli.conftest import has_one_line
 from tiercel import tiers
 from tiercel.cli.deployment import Deployment, on_free_ports
+from tiercel.errors import InvalidRequest
 
 TOML = """
 default_plan = "one"
@@ -45,6 +46,12 @@ def test_only_what_is_on_this_machine_is_started(file: Path):
     deployment = Deployment(file)
     assert [spec.name for spec in deployment.specs()] == ["small", "big@6", "big@3", "router"]
     assert deployment.elsewhere() == ["big at gpu.example:4", "big at dns:///big:5"]
+
+
+def test_two_services_at_one_address_are_refused(file: Path):
+    file.write_text(TOML.replace("127.0.0.1:7", "localhost:3"))
+    with pytest.raises(InvalidRequest, match="big@3='localhost:3': small is there too"):
+        Deployment(file).specs()
 
 
 def test_a_process_has_common_settings_under_its_own(file: Path):

@@ -121,10 +121,11 @@ def test_a_port_in_use_is_one_line(config: Path):
     ]
 
 
-def test_a_setting_that_a_service_refuses_ends_everything_with_its_line(config: Path):
-    text = config.read_text().replace("threads = 1", "threads = -1")
+@pytest.mark.parametrize("setting", ["threads = -1", "thread = 1"])
+def test_a_setting_that_a_service_refuses_ends_everything_with_its_line(config: Path, setting: str):
+    text = config.read_text().replace("threads = 1", setting)
     config.write_text(text)
     with up(config) as running:
         status, errors = running.end()
     assert status == 1
-    assert "ended with status 2: TIERCEL_THREADS" in errors.splitlines()[-1]
+    assert "ended with status 2: TIERCEL_THREAD" in errors.splitlines()[-1]

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tiercel import tiers
+from tiercel import config, tiers
 from tiercel.cli.supervisor import ChildSpec, ports
+from tiercel.errors import InvalidRequest
 from tiercel.tiers import Configuration
 
 _HERE = ("localhost", "127.0.0.1", "0.0.0.0", "::", "::1")
@@ -37,8 +38,16 @@ class Deployment:
         return self.configuration.router.address
 
     def specs(self) -> list[ChildSpec]:
-        """Return the processes in the order of their start; the router comes last."""
-        return [*self._feedback_spec(), *self._tier_specs(), self._router_spec()]
+        """Return the processes in the order of their start; the router comes last.
+
+        Raises InvalidRequest for two at one address.
+        """
+        specs = [*self._feedback_spec(), *self._tier_specs(), self._router_spec()]
+        there: dict[str, str] = {}
+        for spec in specs:
+            if there.setdefault(spec.address, spec.name) != spec.name:
+                raise InvalidRequest(spec.name, spec.address, f"{there[spec.address]} is there too")
+        return specs
 
     def elsewhere(self) -> list[str]:
         """Return the replicas that the configuration places on other machines."""
@@ -73,7 +82,7 @@ class Deployment:
         return self._spec("router", "router", place.address, tiers.as_environment(own))
 
     def _spec(self, name: str, service: str, address: str, own: Mapping[str, str]) -> ChildSpec:
-        environment = {**tiers.as_environment(self._common), **own}
+        environment = config.given({**tiers.as_environment(self._common), **own})
         command = (sys.executable, "-m", f"services.{service}")
         return ChildSpec(name, command, address, environment)
 

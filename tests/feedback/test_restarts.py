@@ -1,61 +1,22 @@
 """Ratings of before a change are dropped: soon where there was one, hardly ever where not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from services.feedback.cells import Cell
+from services.feedback.drift import Vigilance, alarms
 from services.feedback.operators import Operators
 from services.feedback.qualities import root_qualities
 from services.feedback.store import Memory, Store
 from tests.feedback.conftest import OpenStore
-from tests.feedback.outcomes import outcome
+from tests.feedback.rated import KINDS, RUN_LENGTH, Rated, rated, replay
 from tests.feedback.servers import RedisServer
 from tests.feedback.test_store import snapshot
-from tiercel.evaluation.learning.cells import Cells
-from tiercel.evaluation.learning.learner import FOREVER, Answer, Clock, Prior, Problem
-from tiercel.evaluation.learning.restarts import Watch, tolerance_of
-from tiercel.learning import Outcome, Rating, RootQuality
-from tiercel.routing.policy import Forecast, Situation
-from tiercel.types import Plan
+from tiercel.learning import RootQuality
 
-NEVER_S, RUN_LENGTH = 1e300, 300.0
-KINDS = ("maths", "code")
-
-
-@dataclass(frozen=True)
-class Rated:
-    """An answer of one root, what was predicted of it, and what somebody made of it."""
-
-    name: str
-    kind: str
-    predicted: float | None
-    score: float
-
-    @property
-    def outcome(self) -> Outcome:
-        one = replace(outcome(event_id=self.name, kind=self.kind), decision_id=self.name)
-        return replace(one, plan=Plan("target"), predicted_quality=self.predicted)
-
-    @property
-    def rating(self) -> Rating:
-        return Rating(f"rating {self.name}", self.name, self.score, f"rater {self.name}")
-
-
-def rated(
-    number: int, good: dict[str, float], name: str = "a", *, predicts: bool = True, seed: int = 0
-) -> list[Rated]:
-    """Answers of kinds that are good with these chances; predictions are of before any change."""
-    random, kinds = np.random.default_rng(seed), list(good)
-    found = []
-    for at in range(number):
-        kind, noise = kinds[at % len(kinds)], float(random.uniform(-0.1, 0.1))
-        score = float(random.random() < good[kind])
-        predicted = 0.8 + noise if predicts else None
-        found.append(Rated(f"{name}{at}", kind, predicted, score))
-    return found
+NEVER_S = 1e300
 
 
 def opened(open_store: OpenStore, server: RedisServer, run_length: float = RUN_LENGTH) -> Store:
@@ -78,60 +39,6 @@ async def restarts(store: Store) -> list[str]:
     return [one.reason for one in changes if one.action == "restarted"]
 
 
-def replay(answers: Sequence[Rated], run_length: float = RUN_LENGTH) -> Cells:
-    """The same ratings through what replays have in place of a store."""
-    priors = {kind: {"target": Prior(0.8, 1.0)} for kind in KINDS}
-    cells = Cells(Problem(("target",), 0.0, 0, priors, FOREVER, 1, run_length))
-    for at, one in enumerate(answers):
-        situation = Situation((Forecast("target", 1.0, one.predicted),), "target", kind=one.kind)
-        cells.rated(Answer(at, situation, "target", 1.0), one.score, at)
-    return cells
-
-
-def seen_after(before: float, then: float, seed: int, number: int = 300) -> int | None:
-    """The number of ratings after a change until old ones are dropped, as in a replay."""
-    cells = replay(rated(400, {"maths": before}, "a", seed=seed))
-    [known, _] = cells.ratings("target", "maths", 400)
-    for at, one in enumerate(rated(number, {"maths": then}, "b", seed=seed + 1000)):
-        situation = Situation((Forecast("target", 1.0, one.predicted),), "target", kind="maths")
-        cells.rated(Answer(at, situation, "target", 1.0), one.score, 400 + at)
-        if cells.ratings("target", "maths", 400)[0].num_ratings <= known.num_ratings + at:
-            return at + 1
-    return None
-
-
-@pytest.mark.parametrize(("before", "then"), [(0.85, 0.5), (0.5, 0.85)])
-def test_a_change_is_seen_within_a_few_ratings(before: float, then: float):
-    waits = [seen_after(before, then, seed) for seed in range(21)]
-    assert None not in waits
-    assert np.median(waits) <= 45 and max(waits) < 150
-
-
-def mean_run_length(good: float, expected: float, tolerance: float, most: int = 4000) -> float:
-    """Ratings until a restart, on average over runs; those without one are cut off."""
-    random, found = np.random.default_rng(4), []
-    for _ in range(30):
-        watch = Watch(100.0)
-        for number in range(1, most + 1):
-            residual = float(random.random() < good) - expected
-            clock = Clock(number, FOREVER)
-            if watch.see(residual, tolerance, (1.0, residual), clock) is not None:
-                break
-        found.append(number)
-    return float(np.mean(found))
-
-
-def test_restarts_for_nothing_come_no_sooner_than_promised():
-    """Also at the very edge of what is no change; beyond it they come soon."""
-    assert mean_run_length(0.5, 0.5, 0.05) >= 1000
-    assert mean_run_length(0.5, 0.55, 0.05) >= 100
-    assert mean_run_length(0.5, 0.8, 0.05) < 40
-
-
-def test_the_fewer_ratings_the_farther_their_mean_may_lie():
-    assert [tolerance_of(one) for one in (1, 100, 1e6)] == [0.5, 0.05, 0.02]
-
-
 async def test_the_store_restarts_as_a_replay_does(redis: RedisServer, open_store: OpenStore):
     store = opened(open_store, redis)
     answers = rated(120, dict.fromkeys(KINDS, 0.9)) + rated(60, dict.fromkeys(KINDS, 0.4), "b")
@@ -149,6 +56,22 @@ async def test_the_store_restarts_as_a_replay_does(redis: RedisServer, open_stor
     later, first = await restarts(store)
     assert first.startswith("ratings of target, requests of all kinds, from before they went down")
     assert later.startswith("ratings of target, requests of kind code, from before they went up")
+
+
+async def test_a_restart_comes_before_the_alarm_and_neither_holds_the_other_back(
+    valkey: RedisServer, open_store: OpenStore
+):
+    store, vigilance = opened(open_store, valkey), Vigilance(warm_up=100)
+    store._memory = replace(store._memory, vigilance=vigilance)
+    await learn(store, rated(110, {"maths": 0.9}))
+    bad = rated(90, {"maths": 0.2}, "b")
+    await learn(store, bad[:25])
+    assert len(await restarts(store)) == 1
+    assert alarms(await snapshot(store), vigilance) == []
+    await learn(store, bad[25:])
+    [alarm] = alarms(await snapshot(store), vigilance)
+    assert alarm.cell.subject == ("drift", "quality", "target")
+    assert (await told(store))[""].mean < 0.3  # what is in force once learning is frozen
 
 
 async def test_without_predictions_means_are_watched_and_0_turns_it_off(

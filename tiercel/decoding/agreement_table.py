@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tiercel.errors import ModelUnavailable
+from tiercel.small_files import read_small, write_whole
 
 ALL_KINDS = ""
 _FORMAT = "tiercel-agreement-1"
@@ -49,15 +50,7 @@ class AgreementTable:
     @classmethod
     def load(cls, path: str | Path) -> "AgreementTable":
         """Return the table in a file; raises ModelUnavailable, in one line, if it holds none."""
-        try:
-            with Path(path).open("rb") as file:
-                content = file.read(_MAX_BYTES + 1)
-        except OSError as error:
-            raise ModelUnavailable(f"{path}: {error.strerror}") from None
-        try:
-            return cls.of(content)
-        except ModelUnavailable as error:
-            raise ModelUnavailable(f"{path}: {error}") from None
+        return read_small(path, _MAX_BYTES, cls.of)
 
     @classmethod
     def of(cls, content: bytes) -> "AgreementTable":
@@ -84,9 +77,7 @@ class AgreementTable:
 
     def save(self, path: Path) -> None:
         """Write the table; a reader finds the old file or the new one, whole."""
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        unfinished.write_text(self.to_json())
-        unfinished.replace(path)
+        write_whole(path, self.to_json())
 
     def to_json(self) -> str:
         """Return the file's text."""

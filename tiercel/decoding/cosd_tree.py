@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tiercel.errors import ModelFault, ModelUnavailable
+from tiercel.small_files import read_small, write_whole
 
 FEATURES = ("draft_prob", "target_prob")
 MAX_DEPTH = 8
@@ -55,15 +56,7 @@ class CosdTree:
     @classmethod
     def load(cls, path: str | Path) -> "CosdTree":
         """Return the tree in a file; raises ModelUnavailable, in one line, if it holds none."""
-        try:
-            with Path(path).open("rb") as file:
-                content = file.read(_MAX_BYTES + 1)
-        except OSError as error:
-            raise ModelUnavailable(f"{path}: {error.strerror}") from None
-        try:
-            return cls.of(content)
-        except ModelUnavailable as error:
-            raise ModelUnavailable(f"{path}: {error}") from None
+        return read_small(path, _MAX_BYTES, cls.of)
 
     @classmethod
     def of(cls, content: bytes) -> "CosdTree":
@@ -84,9 +77,7 @@ class CosdTree:
 
     def save(self, path: Path) -> None:
         """Write the tree; a reader finds the old file or the new one, whole."""
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        unfinished.write_text(self.to_json())
-        unfinished.replace(path)
+        write_whole(path, self.to_json())
 
     def to_json(self) -> str:
         """Return the file's text."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tiercel.errors import ModelUnavailable
+from tiercel.small_files import read_small, write_whole
 from tiercel.stopping.policy import Continuation, StoppingPolicy
 from tiercel.stopping.policy_content import (
     ContinuationPart,
@@ -24,9 +25,7 @@ _MAX_BYTES = 1 << 20
 
 def save(policy: StoppingPolicy, path: Path) -> None:
     """Write the policy; a reader finds the old file or the new one, whole."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(to_json(policy), encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, to_json(policy))
 
 
 def load(path: str | Path, *, evidence_names: Sequence[str] | None = None) -> StoppingPolicy:
@@ -34,15 +33,7 @@ def load(path: str | Path, *, evidence_names: Sequence[str] | None = None) -> St
 
     With `evidence_names` a policy that reads other evidence is refused, too.
     """
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise ModelUnavailable(f"{path}: {error.strerror}") from None
-    try:
-        policy = of_json(content)
-    except ModelUnavailable as error:
-        raise ModelUnavailable(f"{path}: {error}") from None
+    policy = read_small(path, _MAX_BYTES, of_json)
     if evidence_names is not None and policy.evidence_names != tuple(evidence_names):
         raise ModelUnavailable(f"{path}: it reads other evidence than there is")
     return policy

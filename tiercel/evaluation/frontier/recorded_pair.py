@@ -12,7 +12,6 @@ from tiercel.errors import InvalidRequest
 from tiercel.evaluation.frontier.table import Floats, Table, check_complete, groups_of
 from tiercel.prediction.examples import Examples
 
-FIELD = "routellm_correct"
 PRICES = {"mixtral-8x7b-instruct": 1.0, "gpt-4-1106-preview": 24.5}
 """A call's price in calls of the first. Any other ratio moves the costs, but no share of a gap."""
 

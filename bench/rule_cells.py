@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from tiercel.errors import InvalidRequest
 from tiercel.plan_text import Outline, parse_plan, print_rule
 from tiercel.rules import is_lossy
-from tiercel.shard_folder import write_whole
 from tiercel.types import Acceptance, Rule
+from tiercel.whole_files import write_whole
 
 matplotlib.use("Agg")
 COLUMNS = (

@@ -4,7 +4,6 @@ A shard appears whole or not at all, so a kill loses only what was not yet hande
 columns of a shard mean is the business of whoever writes them.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tiercel.errors import InvalidRequest
+from tiercel.whole_files import write_whole
 
 MANIFEST_FILE = "manifest.json"
 _SHARD = "shard-{:05d}.safetensors"
@@ -81,13 +81,6 @@ def read_shard(path: Path, what: str) -> Shard:
 def shard_paths(folder: Path) -> list[Path]:
     """Return the files of a folder's shards in the order in which they were written."""
     return sorted(folder.glob(_SHARD.replace("{:05d}", "*")), key=_number)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
 
 
 def _number(path: Path) -> int:

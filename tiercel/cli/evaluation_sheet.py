@@ -42,7 +42,7 @@ def sheet(
     from tiercel.evaluation.judging.texts import answered
     from tiercel.evaluation.matrix import read_matrix
     from tiercel.evaluation.specialists import with_specialists
-    from tiercel.shard_folder import write_whole
+    from tiercel.whole_files import write_whole
 
     with tell_failures():
         configuration, _ = with_specialists(config, specialists)

@@ -12,11 +12,11 @@ from tiercel.cli.distill_options import ThreadsOption, give_way, progress_bar
 from tiercel.cli.output import Output
 from tiercel.cli.running import fail, tell_failures
 from tiercel.models.resolve import Checkpoint, resolve
-from tiercel.shard_folder import write_whole
 from tiercel.specialisation.adapters import read_deltas, write_adapters
 from tiercel.specialisation.exporting import CARD_FILE, write_specialist
 from tiercel.specialisation.samples import samples_of
 from tiercel.specialisation.tasks import TASKS, task_named
+from tiercel.whole_files import write_whole
 
 if TYPE_CHECKING:
     from tiercel.specialisation.torch_training import Course, Training

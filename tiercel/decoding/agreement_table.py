@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tiercel.errors import ModelUnavailable
-from tiercel.small_files import read_small, write_whole
+from tiercel.whole_files import read_small, write_whole
 
 ALL_KINDS = ""
 _FORMAT = "tiercel-agreement-1"
@@ -77,7 +77,7 @@ class AgreementTable:
 
     def save(self, path: Path) -> None:
         """Write the table; a reader finds the old file or the new one, whole."""
-        write_whole(path, self.to_json())
+        write_whole(path, self.to_json().encode())
 
     def to_json(self) -> str:
         """Return the file's text."""

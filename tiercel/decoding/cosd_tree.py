@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tiercel.errors import ModelFault, ModelUnavailable
-from tiercel.small_files import read_small, write_whole
+from tiercel.whole_files import read_small, write_whole
 
 FEATURES = ("draft_prob", "target_prob")
 MAX_DEPTH = 8
@@ -77,7 +77,7 @@ class CosdTree:
 
     def save(self, path: Path) -> None:
         """Write the tree; a reader finds the old file or the new one, whole."""
-        write_whole(path, self.to_json())
+        write_whole(path, self.to_json().encode())
 
     def to_json(self) -> str:
         """Return the file's text."""

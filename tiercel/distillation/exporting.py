@@ -15,8 +15,8 @@ from tiercel.engines.distilled_file import (
     HeldOut,
 )
 from tiercel.engines.distilled_graph import build_drafter_graph
-from tiercel.shard_folder import write_whole
 from tiercel.tokenizer import Tokenizer
+from tiercel.whole_files import write_whole
 
 WEIGHTS_FILE = "drafter.safetensors"
 CARD_FILE = "README.md"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
 from tiercel.engines.language_model import Logits
-from tiercel.shard_folder import write_whole
+from tiercel.whole_files import write_whole
 
 TOP = 8
 

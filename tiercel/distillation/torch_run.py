@@ -21,7 +21,7 @@ from tiercel.engines.distilled import DistilledModel
 from tiercel.engines.distilled_file import DrafterManifest, HeldOut
 from tiercel.errors import InvalidRequest
 from tiercel.models.resolve import Checkpoint
-from tiercel.shard_folder import write_whole
+from tiercel.whole_files import write_whole
 
 DRAFTER_FOLDER = "drafter"
 _BEGIN_FILE, _BEST_FILE = "begin.safetensors", "best.safetensors"

@@ -19,7 +19,7 @@ from tiercel.distillation.lessons import Lesson
 from tiercel.distillation.torch_batches import Batch, Ids, batch_of, batches
 from tiercel.distillation.torch_drafter import TorchDrafter
 from tiercel.engines.distilled_file import DrafterShape, HeldOut
-from tiercel.shard_folder import write_whole
+from tiercel.whole_files import write_whole
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 # Neither is learned anew: the ids' meaning is the target's.

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialized
 
 from tiercel.errors import ModelUnavailable
+from tiercel.whole_files import write_whole
 
 _FORMAT = "tiercel-ngram-1"
 ENTRIES_PER_BUCKET = 4  # on average
@@ -83,9 +84,7 @@ def save(path: Path, header: NgramHeader, arrays: NgramArrays) -> None:
     columns = {name: np.ascontiguousarray(column) for name, column in arrays.columns().items()}
     about = {name: str(value) for name, value in asdict(header).items()}
     about |= {"format": _FORMAT, "sha256": _digest(columns)}
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(serialized(columns, metadata=about))
-    unfinished.replace(path)
+    write_whole(path, serialized(columns, metadata=about))
 
 
 def mapped(path: Path) -> tuple[NgramHeader, NgramArrays]:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tiercel.errors import InvalidRequest
 from tiercel.evaluation.statistics import estimate
-from tiercel.shard_folder import write_whole
+from tiercel.whole_files import write_whole
 
 PILOT_PROMPTS = 40
 CUT_PROMPTS = 50

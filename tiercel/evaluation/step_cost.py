@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from tiercel.errors import InvalidRequest
 from tiercel.evaluation.chain_replay import Flags, replayed
 from tiercel.evaluation.outcomes import Outcome
-from tiercel.shard_folder import write_whole
+from tiercel.whole_files import write_whole
 
 STEP_TIMES_FILE = "step_times.json"
 PASSES, PROMPT_TOKENS, PROMPTS = "passes", "prompt_tokens", "prompts"
@@ -82,7 +82,8 @@ class StepTimes(BaseModel):
     def of(self, tier: str) -> TierTimes:
         """Return a tier's times; raises InvalidRequest for one that was not timed."""
         if tier not in self.tiers:
-            raise InvalidRequest("tier", tier, "its steps were not timed: tiercel eval calibrate")
+            why = "its steps were not timed: tiercel eval calibrate does, --leave-out does without"
+            raise InvalidRequest("tier", tier, why)
         return self.tiers[tier]
 
 

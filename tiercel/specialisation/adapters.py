@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from tiercel.errors import InvalidRequest
 from tiercel.models.resolve import Checkpoint
 from tiercel.models.weights import ModelConfig
-from tiercel.shard_folder import write_whole
+from tiercel.whole_files import write_whole
 
 ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The matrices of a layer that have adapters beside them."""

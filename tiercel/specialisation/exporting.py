@@ -15,9 +15,9 @@ from tiercel.models.gguf_weights import GgufWeights
 from tiercel.models.resolve import Checkpoint
 from tiercel.models.safetensors_weights import tensor_name
 from tiercel.models.weights import ModelConfig
-from tiercel.shard_folder import write_whole
 from tiercel.tokenizer import Tokenizer
 from tiercel.tokenizer_files import Vocabulary, vocabulary_of_gguf
+from tiercel.whole_files import write_whole
 
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "README.md"
 _ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}

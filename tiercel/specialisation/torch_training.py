@@ -21,9 +21,9 @@ from torch import Tensor
 from tiercel.engines.torch_rank import RankSettings
 from tiercel.errors import InvalidRequest
 from tiercel.models.weights import Weights
-from tiercel.shard_folder import write_whole
 from tiercel.specialisation.samples import Sample, batches
 from tiercel.specialisation.torch_model import adapted, adapters_of, model_of
+from tiercel.whole_files import write_whole
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 _SAVE_EVERY = 25

@@ -6,7 +6,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tiercel.errors import ModelUnavailable
-from tiercel.small_files import read_small, write_whole
 from tiercel.stopping.policy import Continuation, StoppingPolicy
 from tiercel.stopping.policy_content import (
     ContinuationPart,
@@ -19,13 +18,14 @@ from tiercel.stopping.policy_content import (
     written,
 )
 from tiercel.stopping.scores import StageScores
+from tiercel.whole_files import read_small, write_whole
 
 _MAX_BYTES = 1 << 20
 
 
 def save(policy: StoppingPolicy, path: Path) -> None:
     """Write the policy; a reader finds the old file or the new one, whole."""
-    write_whole(path, to_json(policy))
+    write_whole(path, to_json(policy).encode())
 
 
 def load(path: str | Path, *, evidence_names: Sequence[str] | None = None) -> StoppingPolicy:

@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from tiercel.shard_folder import write_whole
+from tiercel.whole_files import write_whole
 
 SCHEMA = 1
 

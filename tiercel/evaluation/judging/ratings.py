@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tiercel.errors import InvalidRequest
 from tiercel.evaluation.matching.stored import answer_hash
 from tiercel.evaluation.matrix import Cells
-from tiercel.shard_folder import write_whole
+from tiercel.whole_files import write_whole
 
 FOLDER = "preferences"
 

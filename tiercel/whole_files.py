@@ -1,5 +1,6 @@
-"""Small files of what was learned: written whole, read up to a size, and told of in one line."""
+"""Files that appear whole or not at all, and small ones that are read up to a size."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -25,8 +26,8 @@ def read_small(path: str | Path, most_bytes: int, of: Callable[[bytes], T]) -> T
         raise ModelUnavailable(f"{path}: {error}") from None
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file; a reader finds the old one or the new one, whole."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file; a reader finds the old one, if there is one, or the new one."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_bytes(content)
     unfinished.replace(path)

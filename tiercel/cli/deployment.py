@@ -82,7 +82,7 @@ class Deployment:
         return self._spec("router", "router", place.address, tiers.as_environment(own))
 
     def _spec(self, name: str, service: str, address: str, own: Mapping[str, str]) -> ChildSpec:
-        environment = config.given({**tiers.as_environment(self._common), **own})
+        environment = {**tiers.as_environment(self._common), **config.given(own)}
         command = (sys.executable, "-m", f"services.{service}")
         return ChildSpec(name, command, address, environment)
 

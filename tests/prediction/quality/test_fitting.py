@@ -45,8 +45,17 @@ def test_bounds_lie_below_and_hold(model, asked):
 
 
 def test_with_few_calibration_prompts_there_is_no_bound(known, calibrating, asked):
-    model = fit_quality(known, calibrating.rows(np.arange(49)), settings=QUICK, seed=0)
+    few, none = calibrating.rows(np.arange(49)), np.zeros(240, np.bool_)
+    model = fit_quality(known, few, settings=QUICK, seed=0, whole=none)
     assert np.isnan(model.forecast(asked.features).bound).all()
+
+
+def test_prompts_that_were_held_out_calibrate_too(known, calibrating, asked):
+    few, once = calibrating.rows(np.arange(49)), np.arange(240) < 200
+    model = fit_quality(known, few, settings=QUICK, seed=0, whole=once)
+    assert [one.num_items for one in model.calibrations] == [249, 249]
+    assert [one.num_items for one in model.informed_calibrations] != [249, 249]
+    assert np.isfinite(model.forecast(asked.features).bound).all()
 
 
 def test_evidence_changes_what_is_said_of_plans_that_began(model, asked):

@@ -13,16 +13,24 @@ from tiercel.prediction.quality.session import Session
 from tiercel.prediction.quality.settings import QualitySettings
 from tiercel.prediction.quality.targets import Targets
 
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 
 def fit_quality(
-    train: Examples, calibration: Examples, *, settings: QualitySettings, seed: int
+    train: Examples,
+    calibration: Examples,
+    *,
+    settings: QualitySettings,
+    seed: int,
+    whole: Bools | None = None,
 ) -> QualityModel:
     """Return a model fitted to `train` and calibrated on `calibration`, which share no group.
 
-    What evidence adds is fitted to `train` too, on top of predictions by weights that did not
-    see the prompt. The same data and seed give the same model.
+    What is said of the prompts of `train` by weights that did not see them calibrates as well, so
+    that few prompts are enough: of those rows that are `whole` [n], each prompt once; all, if not
+    given. What evidence adds is fitted on top of the same. The same data and seed give the same
+    model.
     """
     # Not at the top: these need the extra `train`.
     from tiercel.prediction.quality.evidence_fitting import fitted_evidence
@@ -38,7 +46,9 @@ def fit_quality(
         held_out, flags_of(train.kinds), train.evidence, train.scores, settings.evidence_penalty
     )
     graph = graph_of(weights, informed)
-    plain, with_evidence = _calibrations(Session(graph), calibration, settings)
+    chosen = np.ones(len(train.kinds), np.bool_) if whole is None else whole
+    known = (held_out.outputs[chosen], train.scores[chosen])
+    plain, with_evidence = _calibrations(Session(graph), calibration, known, settings)
     return QualityModel(
         train.plan_names,
         train.pair_names,
@@ -57,7 +67,10 @@ def dealt(groups: Sequence[str], num_hands: int, seed: int) -> NDArray[np.intp]:
 
 
 def _calibrations(
-    session: Session, examples: Examples, settings: QualitySettings
+    session: Session,
+    examples: Examples,
+    held_out: tuple[Floats, Floats],
+    settings: QualitySettings,
 ) -> tuple[tuple[PlanCalibration, ...], tuple[PlanCalibration, ...]]:
     from tiercel.prediction.quality.calibrating import calibrated
     from tiercel.prediction.quality.evidence_fitting import begun_masks
@@ -71,9 +84,12 @@ def _calibrations(
         # A prompt without any evidence says nothing of predictions that had some.
         found.informed_logits[~has_begun(evidence).any(axis=1)] = np.nan
 
-    def curves(logits: Floats) -> tuple[PlanCalibration, ...]:
-        columns = zip(logits.T, examples.scores.T, strict=True)
+    def curves(logits: Floats, scores: Floats) -> tuple[PlanCalibration, ...]:
+        columns = zip(logits.T, scores.T, strict=True)
         return tuple(calibrated(column, scores, settings) for column, scores in columns)
 
+    outputs, scores = held_out
+    logits = np.concatenate([outputs, found.outputs])[:, :num_plans]
+    plain = curves(logits, np.concatenate([scores, examples.scores]))
     informed = found.informed_logits
-    return curves(found.outputs[:, :num_plans]), () if informed is None else curves(informed)
+    return plain, () if informed is None else curves(informed, examples.scores)

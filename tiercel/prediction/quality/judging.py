@@ -46,6 +46,7 @@ def fitted(examples: Examples, whole: Bools, settings: QualitySettings, seed: in
         examples.rows(calibrates & whole),
         settings=settings,
         seed=seed,
+        whole=whole[~calibrates],
     )
     return Fit(model, int((calibrates & whole).sum()))
 

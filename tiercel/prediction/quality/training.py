@@ -122,7 +122,7 @@ def digest(examples: Examples) -> str:
 def _note(num_prompts: int, num_calibration: int, num_kinds: int) -> str:
     seen = (
         f"Fitted on {num_prompts - num_calibration} prompts of {num_kinds} public data sets, "
-        f"calibrated on {num_calibration}."
+        f"calibrated on these, held out in turn, and {num_calibration} more."
     )
     if num_prompts < _LITTLE:
         seen += " That is little: it tells kinds of tasks apart better than prompts of one kind."

@@ -1,6 +1,7 @@
 """The outcome matrix becomes examples: means of samples, gaps that stay gaps, evidence."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,6 +128,23 @@ def test_letters_have_neither_lengths_nor_evidence(outcomes, data):
     assert (examples.num_tokens[~letters] == 20).all()
     lengths = examples.evidence[~letters, 0, EVIDENCE_NAMES.index("log2_length")]
     assert set(np.exp2(lengths).round().astype(int).tolist()) == {9, 17, 21}  # one more each
+
+
+def test_acceptance_is_that_of_drafters_held_against_the_answers(outcomes, data):
+    right, sure = np.arange(20) % 4 == 0, np.where(np.arange(20) < 16, 0.5, 0.0)
+    held = {"matches": {"draft": right & (sure > 0)}, "match_probs": {"draft": halves(sure)}}
+    cells = [
+        replace(one, outcomes=tuple(replace(answer, **held) for answer in one.outcomes))
+        if (one.manifest.column, one.manifest.set_name) == ("large", "gsm8k_test")
+        else one
+        for one in read_matrix(outcomes)
+    ]
+    examples = read_examples(cells, data).examples
+    assert examples.pair_names == ("draft under large",)
+    known = np.isfinite(examples.acceptance[:, 0])
+    assert (known == np.isfinite(examples.scores[:, 0])).all()
+    assert (examples.acceptance[known] == 0.25).all(), "of the places where it had a choice"
+    assert read_examples(read_matrix(outcomes), data).examples.pair_names == ()
 
 
 def test_other_data_and_unknown_plans_are_refused(outcomes, data, tmp_path):

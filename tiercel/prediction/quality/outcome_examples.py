@@ -62,6 +62,7 @@ def read_examples(
 
     `plans` are the columns that are wanted, without their temperature. Scores of several samples
     are averaged. Evidence is of an answer's first tokens: how many differs from prompt to prompt.
+    Acceptance is known where drafters were held against answers (`tiercel eval match`).
     Raises InvalidRequest if the data files are not those that the matrix was made of.
     """
     answers: dict[Asked, dict[str, list[Outcome]]] = defaultdict(lambda: defaultdict(list))
@@ -114,17 +115,48 @@ def _examples(
         [_evidence(outcomes, asked) for outcomes in by_plan]
         for asked, by_plan in zip(rows, given, strict=True)
     ]
+    pairs = _pairs(given, names)
     return Examples(
         features=np.stack(inputs),
         evidence=np.array(evidence, np.float32),
         scores=_array(given, _score),
         num_tokens=_array(given, _length),
-        acceptance=np.zeros((len(rows), 0), np.float32),
+        acceptance=_acceptance(given, pairs),
         kinds=tuple(asked.set_name for asked in rows),
         groups=tuple(f"{rows[first].set_name} {rows[first].prompt_id}" for first in firsts),
         plan_names=names,
-        pair_names=(),
+        pair_names=tuple(f"{drafter} under {names[place]}" for place, drafter in pairs),
     )
+
+
+def _pairs(
+    given: Sequence[Sequence[Sequence[Outcome]]], names: Sequence[str]
+) -> list[tuple[int, str]]:
+    """Return every plan's place with each drafter that was held against its answers."""
+    return sorted(
+        {
+            (place, drafter)
+            for row in given
+            for place in range(len(names))
+            for one in row[place]
+            for drafter in one.matches
+        }
+    )
+
+
+def _acceptance(
+    given: Sequence[Sequence[Sequence[Outcome]]], pairs: Sequence[tuple[int, str]]
+) -> Floats:
+    rates = [[_rate(row[place], drafter) for place, drafter in pairs] for row in given]
+    return np.array(rates, np.float32).reshape(len(given), len(pairs))
+
+
+def _rate(outcomes: Sequence[Outcome], drafter: str) -> float:
+    """Return in what share of the places where the drafter had a choice it was the token."""
+    held = [one for one in outcomes if drafter in one.matches]
+    num_said = sum(int((one.match_probs[drafter] > 0).sum()) for one in held)
+    num_right = sum(int(one.matches[drafter].sum()) for one in held)
+    return num_right / num_said if num_said else np.nan
 
 
 def _array(given: Sequence[Sequence[Sequence[Outcome]]], read: object) -> Floats:

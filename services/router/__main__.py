@@ -39,7 +39,7 @@ from tiercel.errors import InvalidRequest
 from tiercel.launch import launch
 from tiercel.prediction.predictor import Predictor
 from tiercel.prediction.quality.featuriser import definition_hash
-from tiercel.prediction.quality.predictor import QualityPredictor
+from tiercel.prediction.quality.predictor import SHIPPED, QualityPredictor
 from tiercel.routing.cascade import Ahead
 from tiercel.routing.policy import Policy
 from tiercel.routing.registry import PolicySettings
@@ -172,7 +172,8 @@ def _trial(
 def _grader(settings: Settings, configuration: tiers.Configuration) -> Grader | None:
     if not settings.quality:
         return Featuriser() if settings.fitted_policies else None
-    return QualityGrader(QualityPredictor.load(Path(settings.quality)), configuration.tiers)
+    folder = SHIPPED if settings.quality == SHIPPED.name else Path(settings.quality)
+    return QualityGrader(QualityPredictor.load(folder), configuration.tiers)
 
 
 def _trained(settings: Settings, configuration: tiers.Configuration) -> TrainedSeconds | None:

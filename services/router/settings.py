@@ -18,7 +18,9 @@ class Settings(config.Settings):
     )
     policy: str = Field(default="static", description=f"what chooses a plan: {', '.join(POLICIES)}")
     quality: str = Field(
-        default="", description="folder of the quality predictor that tiercel train quality wrote"
+        default="",
+        description="folder of the quality predictor that tiercel train quality wrote; "
+        "shipped: that of the default tiers, which comes with Tiercel",
     )
     predictor: str = Field(
         default="", description="folder of the predictor of seconds that tiercel train fit wrote"

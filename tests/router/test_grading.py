@@ -104,6 +104,13 @@ async def test_fitted_policies_get_features_without_a_predictor_of_quality(tmp_p
         assert decision.predictor_digest == ""
 
 
+async def test_the_predictor_that_ships_needs_no_path(tmp_path):
+    async with AsyncExitStack() as stack:
+        client = await over(stack, tmp_path, quality="shipped")
+        decision = await client.route(asked("utility"))
+        assert decision.predictor_digest == QualityPredictor.load().manifest.model_sha256
+
+
 async def test_the_router_takes_qualities_from_the_folder_of_its_settings(tmp_path):
 
     pairs = {name: (GRADES[name], BOUNDS[name]) for name in GRADES}

@@ -1137,7 +1137,7 @@ class Change(_message.Message):
     author: _builtins.str
     """Who or what: an operator's name, learning, drift, a guardrail."""
     action: _builtins.str
-    """What was done: learned, frozen, thawed, rolled back, reset, imported, trial."""
+    """What was done: learned, frozen, thawed, rolled back, reset, imported, trial, restarted."""
     reason: _builtins.str
     """In words, for people."""
     def __init__(

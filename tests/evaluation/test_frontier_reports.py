@@ -81,6 +81,19 @@ def test_the_matrix_is_read_as_a_table_of_letters_with_costs(whole: Path, data: 
     assert (table.costs == 0.5).all()  # one pass over the prompt
 
 
+def test_a_tier_that_was_asked_no_letters_is_no_plan_of_theirs(whole: Path, data: Path):
+    cells = read_matrix(whole)
+    third = [
+        replace(one, manifest=one.manifest.model_copy(update={"column": "third"}))
+        for one in cells
+        if one.manifest.set_name != "openbookqa_test"
+    ]
+    table = matrix_table(
+        LETTERS, [*cells, *third], data, TIMES, lambda messages: np.ones(3, np.float32)
+    )
+    assert set(table.plan_names) == {"small", "large"}
+
+
 def test_texts_of_the_matrix_have_evidence_samples_and_costs(whole: Path, data: Path):
     table = matrix_table(
         "texts", read_matrix(whole), data, TIMES, lambda messages: np.ones(3, np.float32)

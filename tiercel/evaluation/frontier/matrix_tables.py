@@ -8,6 +8,7 @@ from tiercel.evaluation.column import Column, parse_column
 from tiercel.evaluation.frontier.collected import Featuriser, read_collected, table_of
 from tiercel.evaluation.frontier.table import Table
 from tiercel.evaluation.matrix import Cells
+from tiercel.evaluation.sets import SETS
 from tiercel.evaluation.step_cost import StepTimes
 
 TEXTS, LETTERS, LOSSY = "texts", "letters", "lossy plans"
@@ -23,11 +24,12 @@ def matrix_table(
     they are never mixed with texts. Lossy plans were asked fewer prompts, so they have a table of
     their own, in which every column answered every prompt.
     """
-    singles = [str(column) for column in _columns(cells) if column.is_one_tier]
+    asked = [one for one in cells if SETS[one.manifest.set_name].asks_letter == (name == LETTERS)]
+    singles = [str(column) for column in _columns(asked) if column.is_one_tier]
     if name != LOSSY:
         matrix = read_collected(cells, data, letters=name == LETTERS, columns=singles)
         return table_of(matrix, times, features, name=name)
-    if len(singles) == len(_columns(cells)):
+    if len(singles) == len(_columns(asked)):
         raise InvalidRequest("table", name, "the matrix has no lossy column yet")
     matrix = read_collected(cells, data, letters=False)
     table = table_of(matrix, times, features, name=name)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 
 from tiercel.descriptions import DrafterRecord
 from tiercel.draft_stream import Judgement
@@ -31,8 +31,10 @@ class Proposals:
 
     def add(self, other: "Proposals", kept: float = 1.0) -> None:
         """Let what was known count for `kept` of itself, and add what is new."""
-        sums = (kept * old + new for old, new in zip(astuple(self), astuple(other), strict=True))
-        self.num_asked, self.num_begun, self.num_continued, self.num_ended = sums
+        self.num_asked = kept * self.num_asked + other.num_asked
+        self.num_begun = kept * self.num_begun + other.num_begun
+        self.num_continued = kept * self.num_continued + other.num_continued
+        self.num_ended = kept * self.num_ended + other.num_ended
 
     @property
     def start_rate(self) -> float:

@@ -65,10 +65,9 @@ def _judged(
 ) -> Predictions:
     quality = _pooled(table, folds, [one.quality for one in beliefs])
     means = _pooled(table, folds, [mean_of_kind(fold)[1].quality for fold in folds])
-    numbers = _pooled(
-        table, folds, [np.full(len(fold.split.test), at) for at, fold in enumerate(folds)]
-    )
-    of_fold = numbers.astype(np.intp)
+    of_fold = np.zeros(len(table), np.intp)
+    for at, fold in enumerate(folds):
+        of_fold[fold.split.test] = at
     plans = tuple(
         _plan(table, at, quality[:, at], means[:, at], of_fold)
         for at in range(len(table.plan_names))

@@ -50,6 +50,11 @@ local function room(state, cells, now, change)
   return redis.call('HLEN', cells) < change.limit
 end
 
+-- How much of sums still counts. A clock that was set back forgets nothing.
+local function share_kept(sums, now, half_life)
+  return 0.5 ^ (math.max(0, now - (sums.at or now)) / half_life)
+end
+
 -- Adds to a cell, fading what it held; a half-life of 0 fades nothing. What has its most audits
 -- stays as it is: who goes on looking finds in the end what he wants.
 local function add(state, cells, now, change)
@@ -61,8 +66,7 @@ local function add(state, cells, now, change)
   local sums = parsed(text)
   if change.most and (sums.audits or 0) >= change.most then return end
   if change.half_life > 0 then
-    -- A clock that was set back forgets nothing.
-    local kept = 0.5 ^ (math.max(0, now - (sums.at or now)) / change.half_life)
+    local kept = share_kept(sums, now, change.half_life)
     for name, value in pairs(sums) do sums[name] = value * kept end
   end
   for name, delta in pairs(change.sums) do sums[name] = (sums[name] or 0) + delta end

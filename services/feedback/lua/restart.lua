@@ -9,7 +9,7 @@ local function watch_of(name) return '["restart",' .. string.sub(name, 12) end
 
 local function faded(cells, name, now, half_life)
   local sums = parsed(redis.call('HGET', cells, name))
-  local kept = 0.5 ^ (math.max(0, now - (sums.at or now)) / half_life)
+  local kept = share_kept(sums, now, half_life)
   for field, value in pairs(sums) do sums[field] = value * kept end
   return sums
 end
@@ -37,7 +37,7 @@ end
 local function see(cells, now, seen, name)
   local sums = parsed(redis.call('HGET', cells, name))
   local since, winner = {}, nil
-  local kept = 0.5 ^ (math.max(0, now - (sums.at or now)) / seen.half_life)
+  local kept = share_kept(sums, now, seen.half_life)
   for side, sign in pairs(SIDES) do
     local gain = (sign * seen.residual - seen.tolerance) / (1 + seen.tolerance)
     local won = math.max(1, sums[side] or 1) * (1 + seen.weight * STAKE * gain)

@@ -4,7 +4,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from tiercel.cli.distill_options import DataOption, ThreadsOption, give_way, progress_bar
@@ -92,9 +91,8 @@ def _rows(matrix: "list[Cells]") -> list[list[str]]:
     for cells in matrix:
         for one in cells.outcomes:
             for name, flags in one.matches.items():
-                said = int(np.count_nonzero(one.match_probs[name]))
                 key = (cells.manifest.column, name)
-                found[key].append((len(flags), said, int(flags.sum())))
+                found[key].append((len(flags), *one.num_matched(name)))
     rows = []
     for (column, name), counts in sorted(found.items()):
         tokens, said, right = (sum(values) for values in zip(*counts, strict=True))

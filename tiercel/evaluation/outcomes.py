@@ -45,6 +45,11 @@ class Outcome:
         """What tells it from the column's other answers to the set."""
         return self.prompt_id, self.sample
 
+    def num_matched(self, drafter: str) -> tuple[int, int]:
+        """Return for how many tokens a drafter had a choice, and how often it was the token."""
+        num_said = int(np.count_nonzero(self.match_probs[drafter]))
+        return num_said, int(self.matches[drafter].sum())
+
 
 # One number an answer, by column name: its type, and how it is read from an outcome.
 _NUMBERS: dict[str, tuple[Any, Callable[[Outcome], Any]]] = {

@@ -153,10 +153,9 @@ def _acceptance(
 
 def _rate(outcomes: Sequence[Outcome], drafter: str) -> float:
     """Return in what share of the places where the drafter had a choice it was the token."""
-    held = [one for one in outcomes if drafter in one.matches]
-    num_said = sum(int((one.match_probs[drafter] > 0).sum()) for one in held)
-    num_right = sum(int(one.matches[drafter].sum()) for one in held)
-    return num_right / num_said if num_said else np.nan
+    counts = [one.num_matched(drafter) for one in outcomes if drafter in one.matches]
+    num_said = sum(said for said, _ in counts)
+    return sum(right for _, right in counts) / num_said if num_said else np.nan
 
 
 def _array(given: Sequence[Sequence[Sequence[Outcome]]], read: object) -> Floats:
